@@ -1,0 +1,1 @@
+"""Churn definitions: tables in, one spell a row out."""

@@ -1,0 +1,1 @@
+"""Estimates from flows and episode arrays, tidy out."""

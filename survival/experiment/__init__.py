@@ -1,0 +1,1 @@
+"""Experiments: a YAML config in, a run under results out."""

@@ -1,0 +1,28 @@
+"""A finding: something the run wants its reader to know, with the numbers behind it and a way out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One row of `tables/audit.csv`.
+
+    `id` is stable and kebab-case (`separation`, `late-entry`, ...), `subject` is what it is about (a table, a definition,
+    an indicator, a covariate), `message` says the way out too, `figure` holds the numbers as short text.
+    """
+
+    id: str
+    severity: Severity
+    subject: str
+    message: str
+    figure: str = ""
+    allowed: str = ""  # the reason given under `allow:` in the config
+
+    def row(self) -> dict[str, Any]:
+        """The finding as a plain mapping, in the order of audit.csv."""
+        return asdict(self)

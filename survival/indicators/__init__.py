@@ -1,0 +1,1 @@
+"""Indicators: tables in, one change of a level a row out."""

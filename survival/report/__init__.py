@@ -1,0 +1,1 @@
+"""Reports: a list of blocks, rendered to HTML, Markdown and LaTeX."""

@@ -1,0 +1,1 @@
+"""A simulated SaaS company whose truth is known."""
