@@ -1,0 +1,128 @@
+"""The command line; thin: parse, call, print. A user's mistake prints one message and exits with 2."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from survival.errors import SurvivalError
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="When and why customers leave: survival analysis of churn, from raw facts to a publishable report.",
+)  # fmt: skip
+
+Configs = Annotated[
+    list[Path], typer.Argument(help="YAML files, such as configs/crm_hazard_ratios.yaml", show_default=False)
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="override a key, such as model.ties=breslow"),
+]
+Results = Annotated[
+    Path | None,
+    typer.Option("--results", metavar="DIR", help="where runs are written; default: results/ of the project"),
+]
+Force = Annotated[bool, typer.Option("--force", help="compute again even if nothing has changed")]
+
+
+@app.command()
+def run(configs: Configs, set_: Set = None, results: Results = None, force: Force = False) -> None:
+    """Run experiments; each writes results/NAME/ whole or not at all."""
+    from survival.experiment.run import run_all
+
+    run_all(configs, set_ or [], results, force, _console())
+
+
+@app.command()
+def check(config: Annotated[Path, typer.Argument(show_default=False)], set_: Set = None) -> None:
+    """Check a config and its data without fitting anything; prints what was read, set aside and noticed."""
+    from survival.experiment.check import check as check_experiment
+
+    if not check_experiment(config, set_ or [], _console()):
+        raise typer.Exit(2)
+
+
+@app.command()
+def simulate(
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", help="folder for the raw tables and truth.json", show_default=False
+        ),
+    ],
+    scenario: Annotated[str, typer.Option(help="which company")] = "crm",
+    customers: Annotated[int, typer.Option(help="how many customers", min=1)] = 5000,
+    seed: Annotated[int, typer.Option(help="same seed, same bytes")] = 7,
+    format_: Annotated[str, typer.Option("--format", help="parquet or csv")] = "parquet",
+) -> None:
+    """Write the raw tables of a simulated company whose true hazard ratios are known."""
+    from survival.experiment.progress import steps
+    from survival.simulate import simulate as simulate_company
+
+    with steps(_console()) as step:
+        step(f"simulating {customers:,} customers ({scenario}, seed {seed})")
+        simulate_company(scenario, customers=customers, seed=seed, out=out, format=format_)
+    _console().print(f"wrote {out}/", highlight=False)
+
+
+@app.command()
+def studies() -> None:
+    """List the studies that a config can name."""
+    from survival.experiment.studies import available
+
+    for study in available(Path.cwd()).values():
+        typer.echo(f"{study.name:<20} {study.summary}{'' if study.ships else f'  [{study.path}]'}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a config, for editors."""
+    from survival.experiment.config import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="a new or empty folder", show_default=False)],
+) -> None:
+    """Write a research folder (configs, experiments, Makefile) that runs at once."""
+    from survival.experiment.init import init as write_folder
+
+    write_folder(directory)
+    typer.echo(f"wrote {directory}/\nNext: cd {directory} && make experiment")
+
+
+def _console() -> Console:
+    return Console(stderr=True)
+
+
+def main() -> None:
+    """The `survival` command: users' mistakes end in one message and exit code 2, Ctrl-C in 130."""
+    try:
+        app()
+    except SurvivalError as error:
+        sys.exit(_say(str(error), 2))
+    except KeyboardInterrupt:
+        sys.exit(_say("Interrupted. Earlier results are untouched; nothing half-written is left.", 130))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(_say(f"{where}{error.strerror or error}. Earlier results are untouched.", 2))
+    except MemoryError:
+        sys.exit(
+            _say(
+                "Out of memory. Use a larger update_every, fewer indicators, or a machine with more memory.",
+                2,
+            )
+        )
+
+
+def _say(message: str, code: int) -> int:
+    print(f"survival: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,128 @@
+"""A config as a typed, closed, resolved value; what is wrong with it, all at once, each with file, line and key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import Field, SerializeAsAny, ValidationError, create_model
+
+from survival.churn import Definition, definition_kinds
+from survival.cohorts import CohortSpec
+from survival.data import DataSpec
+from survival.errors import ConfigError
+from survival.experiment.problems import Problem, from_pydantic, render
+from survival.experiment.references import unresolved
+from survival.experiment.source import Source, read
+from survival.indicators import Indicator, indicator_kinds
+from survival.spec import Spec
+
+
+class ModelSpec(Spec):
+    """Which model of which definition(s) is fitted, and how."""
+
+    churn: tuple[str, ...] | str | None = Field(
+        None, description="definition(s) the study models; default: all of them"
+    )
+    formula: str | None = Field(
+        None, description="right-hand side, formulaic's: low_usage + plan + low_usage:plan"
+    )
+    strata: tuple[str, ...] = ()
+    ties: Literal["efron", "breslow"] = "efron"
+    robust: bool | None = Field(
+        None, description="variance clustered by customer; default: when a customer has several rows"
+    )
+    missing: Literal["error", "drop", "level"] = "error"
+    penalizer: float = Field(0.0, ge=0, description="ridge, as lifelines defines it")
+
+
+class RetentionSpec(Spec):
+    """What is read off the retention curves."""
+
+    at: tuple[Annotated[int, Field(ge=1)], ...] = Field((30, 90, 180, 365), description="tenures in days")
+    horizon: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="of RMST, in days; default: the longest of `at` that every cohort reaches"
+    )
+    interval: Literal["log-log", "log", "plain"] = "log-log"
+    level: float = Field(0.95, gt=0, lt=1)
+    mask_below: int = Field(
+        10, ge=0, description="cells of the cohort triangle with fewer customers show no number"
+    )
+
+
+class Experiment(Spec):
+    """One experiment: one YAML file in, one folder under results/ out."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="folder under results/; default: the file's name"
+    )
+    title: str = ""
+    study: str
+    seed: int = 0
+    data: DataSpec
+    churn: dict[str, SerializeAsAny[Definition]] = Field(min_length=1)
+    indicators: dict[str, SerializeAsAny[Indicator]] = {}
+    update_every: int = Field(1, ge=1, description="days between marks at which covariates may change")
+    cohorts: CohortSpec | None = None
+    model: ModelSpec = ModelSpec()
+    retention: RetentionSpec = RetentionSpec()
+    lag_profile: tuple[Annotated[int, Field(ge=0)], ...] = (0, 7, 14, 30, 60, 90)
+    allow: dict[str, str] = Field({}, description="audit finding: the reason for accepting it")
+    keep_episodes: bool = False
+
+    @property
+    def modelled(self) -> tuple[str, ...]:
+        """The definitions that the study models, in the order of the config."""
+        chosen = self.model.churn
+        if chosen is None:
+            return tuple(self.churn)
+        return (chosen,) if isinstance(chosen, str) else chosen
+
+    def resolved(self) -> dict[str, Any]:
+        """Every key with its value, defaults included, as plain JSON values."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def load(
+    path: Path, overrides: Sequence[str] = (), studies: Sequence[str] | None = None
+) -> tuple[Experiment, Source]:
+    """The experiment that the YAML at `path` describes, and where each key of it stands.
+
+    `studies` names the studies that exist (None: not checked). Raises ConfigError with every problem at once.
+    """
+    source = read(path, overrides)
+    source.values.setdefault("name", path.stem)
+    try:
+        experiment = experiment_model().model_validate(source.values)
+    except ValidationError as error:
+        raise ConfigError(render(path, source, from_pydantic(error, experiment_model(), source))) from None
+    problems: list[Problem] = unresolved(experiment, studies)
+    if problems:
+        raise ConfigError(render(path, source, problems))
+    return experiment, source
+
+
+def experiment_model() -> type[Experiment]:
+    """`Experiment` with the kinds of definitions and indicators that are registered now."""
+    return create_model(
+        "Experiment",
+        __base__=Experiment,
+        churn=(dict[str, _one_of(definition_kinds())], Field(min_length=1)),
+        indicators=(dict[str, _one_of(indicator_kinds())], Field({})),
+    )
+
+
+def _one_of(kinds: Mapping[str, type[Spec]]) -> Any:
+    classes = tuple(kinds[kind] for kind in sorted(kinds))
+    if len(classes) == 1:
+        return classes[0]
+    return Annotated[Union[classes], Field(discriminator="kind")]  # noqa: UP007 (classes are known at run time only)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a config, for editors."""
+    schema = experiment_model().model_json_schema(by_alias=True)
+    schema["properties"]["extends"] = {"type": "string", "description": "a config that this one builds on"}
+    schema["required"] = [key for key in schema["required"] if key != "name"]  # the file's name
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

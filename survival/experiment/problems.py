@@ -1,0 +1,169 @@
+"""What is wrong with a config, said so that it can be mended: file, line, key, what is allowed, the nearest spelling."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from survival.experiment.source import KeyPath, Source
+
+_KINDS_UNDER = (
+    "churn",
+    "indicators",
+)  # maps of name -> one of several kinds: pydantic adds the kind to the path
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing to mend: the key it is about and what to say of it."""
+
+    path: KeyPath
+    message: str
+
+
+def suggestion(word: str, allowed: Iterable[str]) -> str:
+    """` Did you mean 'x'?` when something allowed is spelt nearly like `word`, else nothing."""
+    near = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def listing(allowed: Iterable[str]) -> str:
+    """`a, b, c`, or `(none)`."""
+    return ", ".join(allowed) or "(none)"
+
+
+def render(path: Path, source: Source, problems: Sequence[Problem]) -> str:
+    """One message for all problems, in the order in which their keys stand in the file."""
+    lines = []
+    for problem in problems:
+        place = source.place(problem.path)
+        key = ".".join(str(part) for part in problem.path)
+        lines.append((_line_number(place), f"  {place}, {key}: {problem.message}"))
+    count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
+    return "\n".join([f"{path}: {count}", *(text for _, text in sorted(lines))])
+
+
+def _line_number(place: str) -> tuple[str, int]:
+    file, _, line = place.rpartition("line ")
+    return (file, int(line)) if line.isdigit() else (place, 0)
+
+
+def from_pydantic(error: ValidationError, model: type[BaseModel], source: Source) -> list[Problem]:
+    """Pydantic's errors in the words of this framework."""
+    return [_problem(item, model, source) for item in error.errors(include_url=False)]
+
+
+def _problem(item: Any, model: type[BaseModel], source: Source) -> Problem:
+    kind, context, value = item["type"], item.get("ctx", {}), item.get("input")
+    path = _without_kind(item["loc"], kind)
+    if kind == "extra_forbidden":
+        allowed = _allowed_keys(model, path[:-1], source.values)
+        return Problem(path, f"unknown key.{suggestion(str(path[-1]), allowed)} Allowed: {listing(allowed)}.")
+    if kind == "missing":
+        return Problem(path, "this key is required.")
+    if kind == "union_tag_not_found":
+        return Problem(path, f"the key `kind` is required. Allowed: {_plain(context, model, path)}.")
+    if kind == "union_tag_invalid":
+        allowed = _quoted(context["expected_tags"])
+        tag = str(context["tag"])
+        return Problem(
+            (*path, "kind"), f"unknown kind '{tag}'.{suggestion(tag, allowed)} Allowed: {listing(allowed)}."
+        )
+    if kind == "literal_error":
+        allowed = _quoted(context["expected"])
+        return Problem(path, f"got {value!r}.{suggestion(str(value), allowed)} Allowed: {listing(allowed)}.")
+    message = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return Problem(
+        path,
+        f"got {_short(value)}; it should be {message}."
+        if _is_rule(item["msg"])
+        else f"{message.rstrip('.')}.",
+    )
+
+
+def _is_rule(message: str) -> bool:
+    return message.startswith("Input should be ")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _quoted(expected: str) -> list[str]:
+    """The words of pydantic's "'a', 'b' or 'c'"."""
+    return [part.strip().strip("'") for part in expected.replace(" or ", ", ").split(",")]
+
+
+def _plain(context: dict[str, Any], model: type[BaseModel], path: KeyPath) -> str:
+    kinds = [
+        k
+        for option in _options(_annotation(model, path, {}))
+        for k in get_args(option.model_fields["kind"].annotation)
+    ]
+    return listing(sorted(kinds))
+
+
+def _without_kind(loc: Sequence[str | int], kind: str) -> KeyPath:
+    path = tuple(loc)
+    if len(path) >= 3 and path[0] in _KINDS_UNDER and not kind.startswith("union_tag"):
+        return (*path[:2], *path[3:])
+    return path
+
+
+def _allowed_keys(model: type[BaseModel], path: KeyPath, values: Any) -> list[str]:
+    """The keys of the closed value at `path`."""
+    options = _options(_annotation(model, path, values))
+    return [field.alias or name for option in options for name, field in option.model_fields.items()]
+
+
+def _annotation(annotation: Any, path: KeyPath, values: Any) -> Any:
+    """The type that stands at `path` below `annotation`."""
+    for part in path:
+        inner = values.get(part) if isinstance(values, dict) else None
+        annotation = _step(annotation, part, values)
+        values = inner
+    return [o for o in _options(annotation) if _has_kind(o, values)] or annotation
+
+
+def _has_kind(option: type[BaseModel], values: Any) -> bool:
+    kind = option.model_fields.get("kind")
+    return kind is None or not isinstance(values, dict) or values.get("kind") in get_args(kind.annotation)
+
+
+def _step(annotation: Any, part: str | int, values: Any) -> Any:
+    for option in _options(annotation):
+        if isinstance(values, dict) and not _has_kind(option, values):
+            continue
+        for name, field in option.model_fields.items():
+            if part in (name, field.alias):
+                return field.annotation
+    arguments = get_args(_unwrapped(annotation))
+    return arguments[-1] if arguments else None
+
+
+def _unwrapped(annotation: Any) -> Any:
+    while hasattr(annotation, "__metadata__"):
+        annotation = annotation.__origin__
+    if get_origin(annotation) in (Union, UnionType):
+        kept = [a for a in get_args(annotation) if a is not type(None)]
+        return kept[0] if len(kept) == 1 else annotation
+    return annotation
+
+
+def _options(annotation: Any) -> list[type[BaseModel]]:
+    """The closed values that may stand where `annotation` does."""
+    if isinstance(annotation, list):
+        return annotation
+    annotation = _unwrapped(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Union, UnionType):
+        return [option for part in get_args(annotation) for option in _options(part)]
+    return []

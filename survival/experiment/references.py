@@ -1,0 +1,123 @@
+"""Names in a config that must mean something: definitions, indicators, columns, cohorts, studies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from formulaic import Formula
+from formulaic.errors import FormulaicError
+
+from survival.cohorts import PERIODS
+from survival.experiment.problems import Problem, listing, suggestion
+
+if TYPE_CHECKING:
+    from survival.experiment.config import Experiment
+
+COHORT = "cohort"
+
+
+def formula_names(formula: str | None) -> list[str]:
+    """The names that a right-hand side reads, in sorted order; none without a formula."""
+    return sorted(Formula(formula).required_variables) if formula else []
+
+
+def model_names(experiment: Experiment) -> list[str]:
+    """Every name that the model reads: of its formula, then its strata."""
+    names = [*formula_names(experiment.model.formula), *experiment.model.strata]
+    return list(dict.fromkeys(names))
+
+
+def used_indicators(experiment: Experiment) -> list[str]:
+    """The indicators "in use": those that the model's formula or strata name, in the order of the config."""
+    return [name for name in experiment.indicators if name in model_names(experiment)]
+
+
+def customer_columns(experiment: Experiment) -> list[str]:
+    """The names of the model, and of the cohorts, that must be columns of `customers`."""
+    names = [
+        n for n in model_names(experiment) if n not in experiment.indicators and n not in (COHORT, *PERIODS)
+    ]
+    by = experiment.cohorts.by if experiment.cohorts else None
+    return list(dict.fromkeys([*names, *([by] if by and by not in PERIODS else [])]))
+
+
+def unresolved(experiment: Experiment, studies: Sequence[str] | None) -> list[Problem]:
+    """Every name that means nothing, or two things; what a table lacks is found when its header is read."""
+    return [
+        *_unknown_study(experiment, studies),
+        *_unknown_definitions(experiment),
+        *_unreadable_formula(experiment),
+        *_unmapped_tables(experiment),
+        *_reserved(experiment.indicators, "indicators"),
+        *_no_cohort(experiment),
+    ]
+
+
+def _unknown_study(experiment: Experiment, studies: Sequence[str] | None) -> list[Problem]:
+    if studies is None or experiment.study in studies:
+        return []
+    near = suggestion(experiment.study, studies)
+    return [Problem(("study",), f"no study '{experiment.study}'.{near} Allowed: {listing(studies)}.")]
+
+
+def _unknown_definitions(experiment: Experiment) -> list[Problem]:
+    known = list(experiment.churn)
+    return [
+        Problem(
+            ("model", "churn"),
+            f"no definition '{name}' under churn.{suggestion(name, known)} Allowed: {listing(known)}.",
+        )
+        for name in experiment.modelled
+        if name not in known
+    ]
+
+
+def _unreadable_formula(experiment: Experiment) -> list[Problem]:
+    try:
+        names = formula_names(experiment.model.formula)
+    except (FormulaicError, SyntaxError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        return [
+            Problem(("model", "formula"), f"this is no formula: {reason}. Write it as in: low_usage + plan.")
+        ]
+    both = [n for n in names if n in experiment.indicators and n in (COHORT, *PERIODS)]
+    return [
+        Problem(("model", "formula"), f"'{n}' names an indicator and the cohort. Rename the indicator.")
+        for n in both
+    ]
+
+
+def _unmapped_tables(experiment: Experiment) -> list[Problem]:
+    """A definition or an indicator that reads a table which the config does not map."""
+    mapped = experiment.data.tables
+    read = [(("churn", name), spec.reads()) for name, spec in experiment.churn.items()]
+    read += [(("indicators", name), spec.reads()) for name, spec in experiment.indicators.items()]
+    return [
+        Problem(
+            path, f"reads the table '{table}', which data.tables does not map. Mapped: {listing(mapped)}."
+        )
+        for path, tables in read
+        for table in tables
+        if table not in mapped
+    ]
+
+
+def _reserved(names: Iterable[str], section: str) -> list[Problem]:
+    taken = {"customer", "customer_id", "spell", "start", "stop", "event", "cause", COHORT, *PERIODS}
+    return [
+        Problem((section, name), f"'{name}' is a column of every episode. Choose another name.")
+        for name in names
+        if name in taken
+    ]
+
+
+def _no_cohort(experiment: Experiment) -> list[Problem]:
+    if COHORT not in model_names(experiment) or experiment.cohorts:
+        return []
+    return [
+        Problem(
+            ("model", "formula"),
+            "'cohort' is named, but the config has no `cohorts:`. Add one, such as {by: plan}.",
+        )
+    ]
