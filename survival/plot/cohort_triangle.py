@@ -1,0 +1,141 @@
+"""The cohort triangle: retention of each cohort after each month of tenure, as a heat map with its numbers."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.patches import Rectangle
+
+from survival.plot import style
+from survival.plot.numbers import count
+from survival.plot.style import Drawing
+
+# White to dark blue, even in lightness: in grey it still reads as low to high.
+SCALE = LinearSegmentedColormap.from_list(
+    "retention", ["#f4f8fc", "#c3daee", "#7fb1d9", "#3b7fb9", "#0b3f7f", "#06244a"]
+)
+INCOMPLETE = "#e7e8ea"
+
+
+@style.figure_function
+def cohort_triangle(
+    cells: pd.DataFrame, *, mask_below: float = 10, title: str = "", cohort_name: str = "Cohort"
+) -> Drawing:
+    """Draw the triangle.
+
+    `cells`: one row a cell, columns cohort, customers (of the cohort), month (whole months of tenure, 30.4375 days each),
+    at_risk (at the start of the cell), retention (at its end), complete (False when some of the cohort could not be observed
+    until then: the cell is grey). Cells with fewer than `mask_below` at risk hold no number. Colours span the retention seen.
+    """
+    cells = cells.dropna(subset=["month"]) if len(cells) else cells
+    cohorts = style.groups_in_order(cells["cohort"]) if len(cells) else []
+    if not cohorts:
+        return style.message("There is no cohort to draw.")
+    months = list(range(int(cells["month"].min()), int(cells["month"].max()) + 1))
+    width = 0.42 if len(months) <= 16 else 0.36 if len(months) <= 26 else 0.3
+    height, size = (0.27, 8) if len(months) <= 16 else (0.25, 7) if len(months) <= 26 else (0.22, 6)
+    names = [style.shorten(str(c), 1.9) for c in cohorts]
+    n_width = 0.75
+    left = max(style.text_width(n) for n in [*names, cohort_name]) + 0.25 + n_width
+    top = 0.62 + (0.3 if title else 0)
+    body_w, body_h = width * len(months), height * len(cohorts)
+    legend_w = 4.6
+    figure = style.new_figure(max(left + body_w + 0.2, 0.25 + legend_w + 0.6), 0.72 + body_h + top)
+    axes = style.axes_in_inches(figure, left, 0.72, body_w, body_h)
+    span = _span(cells, mask_below)
+    _cells(axes, cells, cohorts, mask_below, span, size)
+    _frame(axes, cells, cohorts, names, months, left, body_w, n_width, cohort_name)
+    _legend(figure, span, mask_below)
+    if title:
+        w, h = figure.get_size_inches()
+        figure.text(0.12 / w, 1 - 0.1 / h, title, fontweight="bold", fontsize=9.5, va="top")
+    return figure
+
+
+def _span(cells: pd.DataFrame, mask_below: float) -> tuple[float, float]:
+    """Colours from the lowest to the highest retention seen, rounded outward to 10 %."""
+    seen = cells.loc[cells["at_risk"] >= mask_below, "retention"].dropna()
+    if seen.empty:
+        return 0.0, 1.0
+    low = np.floor(10 * float(seen.min()) + 1e-9) / 10
+    return min(low, 0.9), 1.0
+
+
+def _cells(
+    axes: Axes, cells: pd.DataFrame, cohorts: list, mask_below: float, span: tuple[float, float], size: float
+) -> None:
+    norm = Normalize(*span)
+    row_of = {c: i for i, c in enumerate(cohorts)}
+    for cohort, month, n, value, complete in zip(
+        cells["cohort"], cells["month"], cells["at_risk"], cells["retention"], cells["complete"]
+    ):
+        x, y = int(month), row_of[cohort]
+        small = not n >= mask_below or value != value
+        colour = "white" if small else SCALE(norm(value)) if complete else INCOMPLETE
+        cell = Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=0.8)
+        axes.add_patch(cell)
+        if small:
+            axes.text(x, y, "·", ha="center", va="center", fontsize=size, color=style.SOFT)
+            continue
+        dark = bool(complete) and style.lightness(mpl.colors.to_hex(colour)) < 58
+        ink = "white" if dark else style.INK if complete else "#4a4f56"
+        axes.text(x, y, f"{100 * value:.0f}", ha="center", va="center", fontsize=size, color=ink)
+
+
+def _frame(
+    axes: Axes, cells: pd.DataFrame, cohorts: list, names: list[str], months: list[int], left: float, body_w: float,
+    n_width: float, cohort_name: str,
+) -> None:  # fmt: skip
+    axes.set_xlim(months[0] - 0.5, months[-1] + 0.5)
+    axes.set_ylim(len(cohorts) - 0.5, -0.5)
+    axes.xaxis.tick_top()
+    every = 1 if len(months) <= 26 else 2
+    axes.set_xticks(months[::every], labels=[str(m) for m in months[::every]])
+    axes.set_yticks([])
+    axes.tick_params(length=0, pad=2)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel("Tenure (months of 30.4375 days); cells: % retained", labelpad=4, loc="left")
+    sizes = cells.groupby("cohort", observed=True)["customers"].first()
+    per_inch = 1 / body_w
+    start, end = -(left - 0.12) * per_inch, -0.14 * per_inch
+    for i, (cohort, name) in enumerate(zip(cohorts, names)):
+        axes.text(start, i, name, transform=axes.get_yaxis_transform(), va="center", ha="left")
+        axes.text(
+            end,
+            i,
+            count(sizes[cohort]),
+            transform=axes.get_yaxis_transform(),
+            va="center",
+            ha="right",
+            color=style.SOFT,
+        )
+    for x, text, align in ((start, cohort_name, "left"), (end, "customers", "right")):
+        axes.annotate(
+            text, (x, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", ha=align, va="bottom",
+            fontsize=8.5, fontweight="bold" if align == "left" else "normal", annotation_clip=False,
+        )  # fmt: skip
+
+
+def _legend(figure: Drawing, span: tuple[float, float], mask_below: float) -> None:
+    low, high = span
+    bar = style.axes_in_inches(figure, 0.25, 0.34, 1.7, 0.12)
+    bar.imshow(np.linspace(0, 1, 64)[None, :], aspect="auto", cmap=SCALE, extent=(low, high, 0, 1))
+    bar.set_yticks([])
+    ticks = [low, (low + high) / 2, high]
+    bar.set_xticks(ticks, labels=[f"{100 * t:.0f}%" for t in ticks], fontsize=7.5)
+    for spine in bar.spines.values():
+        spine.set_visible(False)
+    bar.tick_params(length=2, pad=1)
+    w, h = figure.get_size_inches()
+    box = Rectangle(
+        (2.3 / w, 0.34 / h), 0.2 / w, 0.12 / h, facecolor=INCOMPLETE, transform=figure.transFigure
+    )
+    figure.add_artist(box)
+    figure.text(2.56 / w, 0.4 / h, "not all observed until then", fontsize=7.5, va="center")
+    figure.text(2.4 / w, 0.19 / h, "·", fontsize=9, va="center", ha="center")
+    figure.text(2.56 / w, 0.19 / h, f"fewer than {count(mask_below)} at risk", fontsize=7.5, va="center")
