@@ -1,0 +1,159 @@
+"""Every raw row gets its checked values and its ONE reason, in one expression over the source."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+
+from survival.data import contract as c
+from survival.data.coerce import checked, number, present, raw_text
+from survival.data.contract import Column
+from survival.data.reading import Reading
+
+# Columns of the staging table beside the checked ones.
+REASON, COLUMN, RESIDUE = "_reason", "_column", "_residue"
+
+
+def coerced(part: ir.Table, reading: Reading) -> ir.Table:
+    """The raw part with typed values: `_filtered`, `_null` (a key is null), `_column` (1 + the first unreadable one).
+
+    `_residue` is the text of the unreadable values: two rows that differ only there are not copies.
+    """
+    raw = {column: part[reading.columns[column.name]] for column in reading.read}
+    values = {column: checked(v, column, reading.formats.get(column.name, ())) for column, v in raw.items()}
+    unread = {k: present(raw[k]) & values[k].isnull() for k in raw if _can_fail(raw[k], k)}
+    nulls = [~present(v) for k, v in raw.items() if not reading.nullable(k)]
+    out = {column.stored: _inclusive(column, v, reading) for column, v in values.items()}
+    out |= {name: _attribute(part[source]) for name, source in reading.attributes.items()}
+    codes = [(bad, _code(i)) for i, (k, bad) in enumerate(_positions(reading, unread)) if bad is not None]
+    out["_filtered"] = _filtered(part, reading)
+    out["_null"] = _any(nulls)
+    out[COLUMN] = ibis.cases(*codes, else_=_code(-1)) if codes else _code(-1)
+    if reading.identified:
+        out[RESIDUE] = _residue(raw, unread)
+    return part.select(**out)
+
+
+def _code(position: int) -> ir.IntegerScalar:
+    return ibis.literal(position + 1, type="int8")
+
+
+def _positions(
+    reading: Reading, unread: dict[Column, ir.BooleanValue]
+) -> list[tuple[Column, ir.BooleanValue | None]]:
+    return [(column, unread.get(column)) for column in reading.read]
+
+
+def _can_fail(raw: ir.Value, column: Column) -> bool:
+    if column.kind in ("id", "text"):
+        return False
+    kind = raw.type()
+    if column.kind == "date":
+        return not (kind.is_date() or kind.is_timestamp())
+    if column.kind == "flag":
+        return not kind.is_boolean()
+    return not (kind.is_integer() and column.kind == "number")
+
+
+def _inclusive(column: Column, value: ir.Value, reading: Reading) -> ir.Value:
+    """The last paid day becomes the first day without, when the data hold the former."""
+    if reading.inclusive and column.stored == "ended":
+        return (value + 1).cast("int32")
+    return value
+
+
+def _attribute(raw: ir.Value) -> ir.Value:
+    return number(raw) if raw.type().is_numeric() else raw_text(raw)
+
+
+def _residue(raw: dict[Column, ir.Value], unread: dict[Column, ir.BooleanValue]) -> ir.StringValue:
+    text: ir.StringValue = ibis.literal("")
+    for column, bad in unread.items():
+        text = text + ibis.cases((bad, raw_text(raw[column]) + "\x1f"), else_="")
+    return text
+
+
+def _filtered(part: ir.Table, reading: Reading) -> ir.BooleanValue:
+    outside = [
+        ~raw_text(part[source]).isin(values).fill_null(False) for source, values in reading.where.items()
+    ]
+    return _any(outside)
+
+
+def _any(tests: list[ir.BooleanValue]) -> ir.BooleanValue:
+    if not tests:
+        return ibis.literal(False)
+    found = tests[0]
+    for test in tests[1:]:
+        found = found | test
+    return found
+
+
+def staged_customers(rows: ir.Table, reading: Reading, until: int | None) -> ir.Table:
+    """Customers with their reason; duplicates are judged afterwards."""
+    reasons = _row_reasons(rows)
+    out_of_range = _out_of_range(rows, reading)
+    if out_of_range is not None:
+        reasons.append((out_of_range, c.RANGE))
+    if until is not None and "signup" in rows.columns:
+        reasons.append((rows["signup"] > until, c.AFTER))
+    keep = [n for n in rows.columns if n not in ("_filtered", "_null")]
+    return rows.select(*keep, **{REASON: _chosen(reasons)})
+
+
+def staged_facts(rows: ir.Table, customers: ir.Table, reading: Reading, until: int | None) -> ir.Table:
+    """Facts joined to their customer, with their reason; duplicates are judged afterwards.
+
+    `customers` has customer, customer_id and signup of those that are used, one row each.
+    """
+    known = customers.select("customer", _known="customer_id", _signup="signup")
+    joined = rows.left_join(known, rows["customer_id"] == known["_known"])
+    reasons = _row_reasons(joined)
+    reasons.append((joined["customer"].isnull(), c.UNKNOWN))
+    logical = reading.logical
+    first = joined[logical.first]
+    last = joined[logical.last] if logical.last in rows.columns else None
+    if last is not None and logical.ordered:
+        reasons.append((last < first, c.ENDED_EARLY))
+    out_of_range = _out_of_range(joined, reading)
+    if out_of_range is not None:
+        reasons.append((out_of_range, c.RANGE))
+    dated = first if last is None or logical.ordered else ibis.cases((last < first, last), else_=first)
+    if until is not None:
+        reasons.append((dated > until, c.AFTER))
+    reasons.append((_before_signup(dated, first, last, joined["_signup"]), c.BEFORE))
+    keep = [n for n in rows.columns if n not in ("_filtered", "_null")]
+    if not reading.identified:
+        keep.remove("customer_id")
+    return joined.select("customer", *keep, **{REASON: _chosen(reasons)})
+
+
+def _row_reasons(rows: ir.Table) -> list[tuple[ir.BooleanValue, int]]:
+    return [(rows["_filtered"], c.FILTERED), (rows["_null"], c.NULL_KEY), (rows[COLUMN] > 0, c.UNREADABLE)]
+
+
+def _out_of_range(rows: ir.Table, reading: Reading) -> ir.BooleanValue | None:
+    outside = []
+    for column in reading.read:
+        if column.low is not None:
+            outside.append((rows[column.stored] < column.low).fill_null(False))
+        if column.high is not None:
+            outside.append((rows[column.stored] > column.high).fill_null(False))
+    return _any(outside) if outside else None
+
+
+def _before_signup(
+    dated: ir.IntegerValue, first: ir.IntegerValue, last: ir.IntegerValue | None, signup: ir.IntegerValue
+) -> ir.BooleanValue:
+    """Point facts before signup; intervals that begin before it and do not reach past it."""
+    if last is None:
+        return dated < signup
+    over = (
+        ibis.cases((last < first, first), else_=last) <= signup
+    )  # null (still running) reaches past every day
+    return (dated < signup) & over & last.notnull()
+
+
+def _chosen(reasons: list[tuple[ir.BooleanValue, int]]) -> ir.IntegerValue:
+    branches = [(test, ibis.literal(code, type="int8")) for test, code in reasons]
+    return ibis.cases(*branches, else_=ibis.literal(c.USED, type="int8"))

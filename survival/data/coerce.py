@@ -1,0 +1,173 @@
+"""From raw values to checked ones: each function gives the value, null where the raw value is blank or cannot be read.
+
+Text is trimmed first (ids are not), and blank text is null. A raw value that is there and gives null is unreadable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ibis
+import ibis.expr.types as ir
+
+from survival.data.contract import Column
+from survival.data.formats import MONTHS, DatePattern, pattern_of
+
+_CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?"
+_OFFSET = r"(?:[zZ]|[+-]\d{2}(?::?\d{2})?)"
+ISO = rf"^\d{{4}}-\d{{2}}-\d{{2}}(?:[ tT]{_CLOCK} ?{_OFFSET}?)?$"
+TRUE = ("true", "t", "yes", "1")
+FALSE = ("false", "f", "no", "0")
+NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
+_INT32 = 2**31 - 1
+
+
+def raw_text(value: ir.Value) -> ir.StringValue:
+    """Any raw value as text, exactly as an id is compared; blank is null.
+
+    Whole floating-point numbers lose their `.0`: they are integers that passed through a tool whose integers cannot be null.
+    """
+    kind = value.type()
+    if kind.is_string():
+        return ibis.cases((value.strip().length() > 0, value), else_=ibis.null("string"))
+    if kind.is_floating():
+        whole = (value == value.floor()) & (value.abs() < 1e15)
+        text = ibis.cases((whole, value.cast("int64").cast("string")), else_=value.cast("string"))
+        return ibis.cases((value.isnan(), ibis.null("string")), else_=text)
+    return value.cast("string")
+
+
+def checked(value: ir.Value, column: Column, formats: Sequence[str]) -> ir.Value:
+    """The raw value as the checked column's type, null where it cannot be read."""
+    if column.kind == "date":
+        return day(value, formats)
+    if column.kind == "number":
+        return number(value)
+    if column.kind == "count":
+        return whole_number(value)
+    if column.kind == "flag":
+        return flag(value)
+    return raw_text(value) if column.kind == "id" else _label(value)
+
+
+def present(value: ir.Value) -> ir.BooleanValue:
+    """Whether a raw value is there at all: not null, not blank, not NaN."""
+    kind = value.type()
+    if kind.is_string():
+        return value.notnull() & (value.strip().length() > 0)
+    if kind.is_floating():
+        return value.notnull() & ~value.isnan()
+    return value.notnull()
+
+
+def _label(value: ir.Value) -> ir.StringValue:
+    text = raw_text(value)
+    return text.strip() if value.type().is_string() else text
+
+
+def number(value: ir.Value) -> ir.FloatingValue:
+    """A finite number as float64."""
+    kind = value.type()
+    if kind.is_string():
+        text = value.strip()
+        parsed = text.try_cast("float64")
+        # 'nan' and 'inf' are words for the engine's cast; a number in a table has digits
+        return ibis.cases((text.re_search(NUMBER) & ~parsed.isinf(), parsed), else_=ibis.null("float64"))
+    if kind.is_floating():
+        as_float = value.cast("float64")
+        return ibis.cases((as_float.isnan() | as_float.isinf(), ibis.null("float64")), else_=as_float)
+    if kind.is_numeric() or kind.is_boolean():
+        return (value.cast("int8") if kind.is_boolean() else value).cast("float64")
+    return ibis.null("float64")
+
+
+def whole_number(value: ir.Value) -> ir.IntegerValue:
+    """A number without a fraction as int32."""
+    parsed = number(value)
+    fits = (parsed == parsed.floor()) & (parsed.abs() <= _INT32)
+    return ibis.cases((fits, parsed.try_cast("int32")), else_=ibis.null("int32"))
+
+
+def flag(value: ir.Value) -> ir.BooleanValue:
+    """true/false, t/f, yes/no, 1/0 in any case."""
+    if value.type().is_boolean():
+        return value
+    text = raw_text(value).strip().lower()
+    return ibis.cases((text.isin(TRUE), True), (text.isin(FALSE), False), else_=ibis.null("boolean"))
+
+
+def day(value: ir.Value, formats: Sequence[str]) -> ir.IntegerValue:
+    """A day as int32 epoch day. Moments with an offset are cut in the engine's time zone, others are taken to be in it."""
+    kind = value.type()
+    if kind.is_date():
+        return _epoch_day(value)
+    if kind.is_timestamp():
+        return _epoch_day(value.cast("date"))
+    if kind.is_string():
+        text = value.strip()
+        return _first([_formatted(text, pattern_of(f)) for f in formats]) if formats else _iso(text)
+    if kind.is_numeric() and formats:  # 20240131 stored as a number
+        text = raw_text(value)
+        return _first([_formatted(text, pattern_of(f)) for f in formats])
+    return ibis.null("int32")
+
+
+def _first(days: list[ir.IntegerValue]) -> ir.IntegerValue:
+    return ibis.coalesce(*days) if len(days) > 1 else days[0]
+
+
+def _epoch_day(date: ir.DateValue) -> ir.IntegerValue:
+    return date.epoch_days().cast("int32")
+
+
+def _iso(text: ir.StringValue) -> ir.IntegerValue:
+    plain = _epoch_day(text.substr(0, 10).try_cast("date"))
+    moved = text.re_search(_OFFSET + "$") & (text.length() > 10)
+    return ibis.cases(
+        (~text.re_search(ISO), ibis.null("int32")),
+        (moved & plain.notnull(), _epoch_day(text.try_cast("timestamp('UTC')").cast("date"))),
+        else_=plain,
+    )
+
+
+def _formatted(text: ir.StringValue, date: DatePattern) -> ir.IntegerValue:
+    lowered = text.lower()
+
+    def part(name: str) -> ir.StringValue:
+        return lowered.re_extract(date.pattern, date.groups[name])
+
+    iso = _year(part, date) + "-" + _month(part, date) + "-" + part("d").lpad(2, "0")
+    read = _epoch_day(iso.try_cast("date"))
+    if "z" in date.groups:
+        moment = iso + " " + _clock(part, date) + part("z")
+        read = _epoch_day(moment.try_cast("timestamp('UTC')").cast("date"))
+    return ibis.cases((lowered.re_search(date.pattern), read), else_=ibis.null("int32"))
+
+
+def _year(part, date: DatePattern) -> ir.StringValue:  # type: ignore[no-untyped-def]
+    if "Y" in date.groups:
+        return part("Y")
+    short = part("y")
+    return ibis.cases((short >= "69", "19"), else_="20") + short
+
+
+def _month(part, date: DatePattern) -> ir.StringValue:  # type: ignore[no-untyped-def]
+    if "m" in date.groups:
+        return part("m").lpad(2, "0")
+    name = part("b").substr(0, 3)
+    return ibis.cases(*((name == m, f"{i:02d}") for i, m in enumerate(MONTHS, 1)), else_="")
+
+
+def _clock(part, date: DatePattern) -> ir.StringValue:  # type: ignore[no-untyped-def]
+    hour: ir.StringValue = ibis.literal("00")
+    if "H" in date.groups:
+        hour = part("H").lpad(2, "0")
+    elif "I" in date.groups:
+        twelve = part("I").try_cast("int32")
+        twelve = ibis.cases((twelve == 12, 0), else_=twelve)
+        if "p" in date.groups:
+            twelve = twelve + ibis.cases((part("p") == "pm", 12), else_=0)
+        hour = twelve.cast("string").lpad(2, "0")
+    minute = part("M").lpad(2, "0") if "M" in date.groups else ibis.literal("00")
+    second = part("S").lpad(2, "0") if "S" in date.groups else ibis.literal("00")
+    return hour + ":" + minute + ":" + second

@@ -1,0 +1,145 @@
+"""The data engine: Ibis compiles, DuckDB runs, in a scratch database on disk.
+
+Ibis' own execution layer is not used (it breaks with recent DuckDB and sqlglot); every expression is compiled to SQL and
+run on the DuckDB client, so a wide join spills to disk instead of filling the memory.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+_GIB = 1 << 30
+_LARGEST_DEFAULT = (
+    2.5 * _GIB
+)  # with buckets of 10 million usage rows this is fast, and leaves room for Python within 3 GiB
+
+
+def default_memory_limit() -> str:
+    """Half of the machine's memory, at most 2.5 GiB: DuckDB's own default (80 %) leaves none for the estimates."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not every platform tells
+        memory = 4 * _GIB
+    return f"{int(min(_LARGEST_DEFAULT, memory / 2)) >> 20}MiB"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+class Engine:
+    """A DuckDB scratch database that runs Ibis expressions over its own tables.
+
+    `memory_limit` is DuckDB's (`2560MiB`), `threads` the number of its workers, `timezone` an IANA name in which timestamps
+    with an offset are cut to days. `close()`, or leaving the `with` block, removes the database.
+    """
+
+    def __init__(
+        self,
+        workspace: Path | None = None,
+        *,
+        memory_limit: str | None = None,
+        threads: int | None = None,
+        timezone: str = "UTC",
+    ) -> None:
+        if workspace is not None:
+            workspace.mkdir(parents=True, exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(prefix="survival-", dir=workspace))
+        self._connection = duckdb.connect(
+            str(self.folder / "scratch.duckdb"),
+            config={
+                "memory_limit": memory_limit or default_memory_limit(),
+                "threads": threads or os.cpu_count() or 1,
+                "temp_directory": str(self.folder / "spill"),
+                "preserve_insertion_order": False,
+                "python_enable_replacements": False,  # a name is a table of ours, never a Python variable
+                "autoinstall_known_extensions": False,  # never fetch anything
+            },
+        )
+        self._connection.execute(f"SET GLOBAL TimeZone = '{ZoneInfo(timezone).key}'")
+        self._names = 0
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The client; only the data room, which opens sources, touches it."""
+        return self._connection
+
+    def sql(self, expression: ir.Expr) -> str:
+        """The expression compiled for DuckDB."""
+        return str(ibis.to_sql(expression, dialect="duckdb"))
+
+    @contextmanager
+    def in_order(self) -> Iterator[None]:
+        """Keep rows in the order of their source inside the block: for messages that show the first offending rows."""
+        self._connection.execute("SET GLOBAL preserve_insertion_order = true")
+        try:
+            yield
+        finally:
+            self._connection.execute("SET GLOBAL preserve_insertion_order = false")
+
+    def fresh(self, prefix: str = "t") -> str:
+        """A table name not handed out before."""
+        self._names += 1
+        return f"{prefix}__{self._names}"
+
+    def create(self, name: str, expression: ir.Table) -> ir.Table:
+        """Compute the expression into a table of the scratch database (replacing one of that name)."""
+        self._connection.execute(f"CREATE OR REPLACE TABLE {_quoted(name)} AS {self.sql(expression)}")
+        return ibis.table(expression.schema(), name=name)
+
+    def view(self, name: str, expression: ir.Table) -> ir.Table:
+        """Name the expression without computing it."""
+        self._connection.execute(f"CREATE OR REPLACE VIEW {_quoted(name)} AS {self.sql(expression)}")
+        return ibis.table(expression.schema(), name=name)
+
+    def insert(self, name: str, expression: ir.Table) -> int:
+        """Append the expression's rows to the table `name`, column by column in order; returns how many."""
+        done = self._connection.execute(f"INSERT INTO {_quoted(name)} {self.sql(expression)}").fetchone()
+        return int(done[0]) if done else 0
+
+    def arrow(self, expression: ir.Table) -> pa.Table:
+        """The rows as an Arrow table."""
+        return self._connection.sql(self.sql(expression)).to_arrow_table()
+
+    def batches(self, expression: ir.Table, rows: int = 1_000_000) -> Iterator[pa.RecordBatch]:
+        """The rows as Arrow batches of at most `rows`, streamed from a cursor of their own."""
+        cursor = self._connection.cursor()
+        try:
+            yield from cursor.sql(self.sql(expression)).to_arrow_reader(rows)
+        finally:
+            cursor.close()
+
+    def rows(self, expression: ir.Table) -> list[dict[str, Any]]:
+        """The rows as plain mappings; for small answers."""
+        return list(self.arrow(expression).to_pylist())
+
+    def count(self, expression: ir.Table) -> int:
+        """How many rows the expression has."""
+        return int(self.rows(expression.aggregate(n=expression.count()))[0]["n"])
+
+    def drop(self, name: str) -> None:
+        """Remove a table of the scratch database, if it is there."""
+        self._connection.execute(f"DROP TABLE IF EXISTS {_quoted(name)}")
+
+    def close(self) -> None:
+        """Close and remove the scratch database; harmless when repeated."""
+        self._connection.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
