@@ -32,9 +32,9 @@ def read_columns(frame: Any, names: Sequence[str | None]) -> pd.DataFrame:
     """The named columns of `frame` as pandas, with rows numbered from 0.
 
     `frame` is a pandas frame, a mapping of arrays, or anything with `__arrow_c_stream__` (Polars, PyArrow, a
-    DuckDB relation) or `to_pyarrow` (an Ibis table, of which only these columns are computed). `None` among the names is
-    skipped. Raises ArgumentError for a column that is not there, with the nearest spelling, and for what is
-    no frame.
+    DuckDB relation) or `to_pyarrow` (an Ibis table, of which only these columns are computed). `None` among
+    the names is skipped. Raises ArgumentError for a column that is not there, with the nearest spelling, and
+    for what is no frame.
     """
     wanted = list(dict.fromkeys(name for name in names if name is not None))
     for name in wanted:

@@ -187,8 +187,8 @@ def flows_of(
     """Reduce episodes to flows: time x pattern -> entered, exited, events. Rows of weight 0 are nobody.
 
     Either `by`, columns kept in `episodes` (each distinct combination is a pattern, in sorted order), or
-    `codes` (n,) into the rows of `patterns`. With `by`, a customer who passes from one group to another leaves the one
-    and enters the other; with `codes` (covariates that change) a cut stays a cut.
+    `codes` (n,) into the rows of `patterns`. With `by`, a customer who passes from one group to another
+    leaves the one and enters the other; with `codes` (covariates that change) a cut stays a cut.
     """
     if (codes is None) != (patterns is None):
         raise ArgumentError("flows_of: give codes and patterns together, or by")

@@ -52,7 +52,9 @@ class Flows:
     def _balance(self, into: str, out: str) -> None:
         entered, left = getattr(self, into).sum(), getattr(self, out).sum()
         if abs(entered - left) > _SUM_TOLERANCE * max(1.0, abs(entered)):
-            raise ConservationError(f"flows: {into} sums to {entered!r} and {out} to {left!r}; they must be equal")
+            raise ConservationError(
+                f"flows: {into} sums to {entered!r} and {out} to {left!r}; they must be equal"
+            )
 
     @property
     def person_days(self) -> float:

@@ -1,0 +1,88 @@
+"""Kaplan-Meier retention curves with Greenwood's variance; late entry, weights, several rows a customer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from survival.estimate.cohort_counts import CohortCounts, cohort_counts
+from survival.estimate.curves import Curve, Curves
+from survival.estimate.intervals import INTERVALS, Interval, normal_quantile, one_of
+from survival.findings import Finding
+
+Floats = NDArray[np.float64]
+
+
+def kaplan_meier(
+    frame: Any,
+    stop: str = "stop",
+    event: str = "event",
+    start: str | None = None,
+    by: str | Sequence[str] | None = None,
+    weights: str | None = None,
+    customer: str | None = None,
+    spell: str | None = None,
+    level: float = 0.95,
+    interval: Interval = "log-log",
+    order: Sequence[Any] | None = None,
+) -> Curves:
+    """Retention by tenure, one curve a group: the share of customers who have not churned.
+
+    `frame` holds episodes (start, stop] or is `Flows`. Without `start` everybody enters at 0. A curve
+    starts at 1 at the smallest entry of its group. With `customer`, cuts between two episodes of a customer
+    are neither entry nor censoring. `order` fixes the order of the groups. Weights count customers:
+    variances are Greenwood's on the weighted counts (R's survfit with robust = FALSE).
+
+    Raises ArgumentError and StructureError (see `episode_arrays`). Source: R's survfit; Kaplan & Meier 1958.
+    """
+    one_of(interval, INTERVALS, "interval")
+    normal_quantile(level)
+    sets = cohort_counts(
+        frame, stop, event, start, by=by, weights=weights, customer=customer, spell=spell, order=order
+    )
+    curves = tuple(_curve(risk) for risk in sets)
+    findings = [finding for curve in curves for finding in _findings(curve)]
+    return Curves(curves, level, interval, sets.findings + tuple(findings))
+
+
+def product_limit(at_risk: Floats, events: Floats, left_over: Floats) -> tuple[Floats, Floats]:
+    """Retention (m,) and Greenwood's sum (m,), the variance of its logarithm (infinite once retention is 0)."""
+    share = np.ones_like(at_risk)
+    np.divide(left_over, at_risk, out=share, where=at_risk > 0)
+    step = np.zeros_like(at_risk)
+    here = events > 0
+    with np.errstate(divide="ignore"):
+        step[here] = events[here] / (at_risk[here] * left_over[here])
+    return np.cumprod(share, dtype=np.float64), np.cumsum(step, dtype=np.float64)
+
+
+def _curve(risk: CohortCounts) -> Curve:
+    retention, variance = product_limit(risk.at_risk, risk.events, risk.left_over)
+    empty = np.flatnonzero(risk.after[:-1] == 0)
+    rows = int(empty[0]) + 1 if empty.size else risk.time.size
+    retention[rows:] = np.nan
+    variance[rows:] = np.nan
+    return Curve(risk, retention, variance, rows)
+
+
+def _findings(curve: Curve) -> list[Finding]:
+    risk, end = curve.risk, float(curve.risk.time[curve.rows - 1])
+    if curve.rows < risk.time.size:
+        back = float(risk.time[curve.rows])
+        message = (
+            f"nobody is at risk between tenure {end:g} and {back:g}: the curve ends at {end:g}. "
+            "Start later, or compare on what is left"
+        )
+        return [Finding("risk-set-empties", "warning", str(risk.label), message, f"{end:g} to {back:g}")]
+    zero = np.flatnonzero((curve.retention == 0) & (risk.after > 0))
+    if not zero.size:
+        return []
+    tenure, others = float(risk.time[zero[0]]), float(risk.after[zero].max())
+    message = (
+        f"everybody at risk at tenure {tenure:g} churned while others entered: retention is 0 from there on, "
+        f"with up to {others:g} still at risk. Few were at risk early; start later"
+    )
+    return [Finding("risk-set-empties", "warning", str(risk.label), message, f"{tenure:g}")]
