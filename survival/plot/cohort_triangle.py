@@ -40,7 +40,7 @@ def cohort_triangle(
     names = [style.shorten(str(c), 1.9) for c in cohorts]
     n_width = 0.75
     left = max(style.text_width(n) for n in [*names, cohort_name]) + 0.25 + n_width
-    top = 0.62 + (0.3 if title else 0)
+    top = 0.52 + (0.3 if title else 0)
     body_w, body_h = width * len(months), height * len(cohorts)
     legend_w = 4.6
     figure = style.new_figure(max(left + body_w + 0.2, 0.25 + legend_w + 0.6), 0.72 + body_h + top)
@@ -78,7 +78,7 @@ def _cells(
         cell = Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=0.8)
         axes.add_patch(cell)
         if small:
-            axes.text(x, y, "·", ha="center", va="center", fontsize=size, color=style.SOFT)
+            axes.text(x, y, "·", ha="center", va="center", fontsize=size + 5, color=style.SOFT)
             continue
         dark = bool(complete) and style.lightness(mpl.colors.to_hex(colour)) < 58
         ink = "white" if dark else style.INK if complete else "#4a4f56"
@@ -137,5 +137,5 @@ def _legend(figure: Drawing, span: tuple[float, float], mask_below: float) -> No
     )
     figure.add_artist(box)
     figure.text(2.56 / w, 0.4 / h, "not all observed until then", fontsize=7.5, va="center")
-    figure.text(2.4 / w, 0.19 / h, "·", fontsize=9, va="center", ha="center")
+    figure.text(2.4 / w, 0.19 / h, "·", fontsize=13, va="center", ha="center", color=style.SOFT)
     figure.text(2.56 / w, 0.19 / h, f"fewer than {count(mask_below)} at risk", fontsize=7.5, va="center")

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from survival.plot import style
 from survival.plot.numbers import NOT_ESTIMABLE, is_missing, p_value, ratio_with_interval
@@ -52,8 +53,8 @@ def forest(
     references: Mapping[str, str] | None = None,
     title: str = "",
     by: str = "model",
-    more: str = "leave sooner",
-    less: str = "stay longer",
+    more: str = "higher churn rate",
+    less: str = "lower churn rate",
 ) -> Drawing:
     """Draw a forest plot from hazard_ratios.csv.
 
@@ -123,26 +124,45 @@ def _draw(rows: list[Row], sets: list[str], title: str, more: str, less: str) ->
     axis = 2.9 if len(sets) <= 2 else 3.4
     texts = {s: [ratio_with_interval(*r.values[s][:3]) if s in r.values else "" for r in rows] for s in sets}
     wide = {s: max(1.1, max(style.text_width(t) for t in texts[s])) for s in sets}
-    column = 0.75
+    column = 0.62
     right = sum(wide[s] + column + 0.2 for s in sets) + 0.1
-    top, bottom = (0.72 if len(sets) > 1 or sets[0] else 0.5) + (0.32 if title else 0), 0.72
+    top, bottom = (0.55 if sets[0] else 0.35) + (0.32 if title else 0), 0.72
     width, height = left + axis + 0.2 + right, top + bottom + ROW * len(rows)
     figure = style.new_figure(width, height)
-    axes = style.axes_in_inches(figure, left, bottom, axis, ROW * len(rows))
+    axes = style.axes_in_inches(figure, left, bottom, axis, ROW * len(rows), facecolor="none")
+    _stripes(figure, len(rows), bottom)
     _axis(axes, rows, more, less)
     for i, one in enumerate(sets):
         _points(axes, rows, one, i, len(sets))
     _labels(figure, rows, names, left, bottom)
     x = left + axis + 0.2
     for i, one in enumerate(sets):
-        colour = LOOKS[i][0] if len(sets) > 1 else style.INK
+        colour = style.text_colour(LOOKS[i][0]) if len(sets) > 1 else style.INK
         _column(figure, rows, texts[one], one, x, wide[one], column, bottom, colour)
         if len(sets) > 1:
-            _key(figure, x + 0.05, bottom + ROW * len(rows) + 0.47, i)
+            _key(figure, x + 0.05, bottom + ROW * len(rows) + 0.39, i)
         x += wide[one] + column + 0.2
     if title:
         figure.text(0.1 / width, 1 - 0.1 / height, title, fontweight="bold", fontsize=9.5, va="top")
     return figure
+
+
+def _stripes(figure: Drawing, n: int, bottom: float) -> None:
+    """Every other row on light grey, across the figure, to lead the eye from label to numbers."""
+    height = figure.get_figheight()
+    for i in range(0, n, 2):
+        y = (bottom + ROW * (n - i - 1)) / height
+        figure.add_artist(
+            Rectangle(
+                (0, y),
+                1,
+                ROW / height,
+                facecolor="#f4f5f7",
+                linewidth=0,
+                zorder=-5,
+                transform=figure.transFigure,
+            )
+        )
 
 
 def _axis(axes: Axes, rows: Sequence[Row], more: str, less: str) -> None:
@@ -157,8 +177,6 @@ def _axis(axes: Axes, rows: Sequence[Row], more: str, less: str) -> None:
     axes.spines["left"].set_visible(False)
     axes.axvline(1, color=style.SOFT, linewidth=0.9, zorder=1)
     axes.grid(axis="x", zorder=0)
-    for i in range(0, len(rows), 2):
-        axes.axhspan(i - 0.5, i + 0.5, color="#f4f5f7", zorder=-1, linewidth=0)
     axes.set_xlabel("Hazard ratio (log scale)", labelpad=14)
     at_one = (np.log(1 / low)) / np.log(high / low)
     for shift, text, align in ((-0.02, f"← {less}", "right"), (0.02, f"{more} →", "left")):
@@ -220,7 +238,12 @@ def _column(
     top = bottom + ROW * n
     if one:
         figure.text(
-            (x + 0.17) / w, (top + 0.47) / h, one.capitalize(), color=colour, fontweight="bold", va="center"
+            (x + (0.17 if colour != style.INK else 0)) / w,
+            (top + 0.39) / h,
+            one.capitalize(),
+            color=colour,
+            fontweight="bold",
+            va="center",
         )
     figure.text(x / w, (top + 0.1) / h, "HR (95% CI)", fontsize=8.5, color=style.SOFT)
     figure.text((x + wide + column) / w, (top + 0.1) / h, "p", fontsize=8.5, color=style.SOFT, ha="right")

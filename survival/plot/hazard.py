@@ -44,8 +44,8 @@ def smoothed_hazard(
     groups = style.groups_in_order(hazard[by])[:6] if by else [None]
     labels = [style.shorten(str(g), 1.7) for g in groups]
     right = 0.3 if len(groups) == 1 else max(map(style.text_width, labels)) + 0.45
-    figure = style.new_figure(0.8 + 5.4 + right, 3.85 if title else 3.6)
-    axes = style.axes_in_inches(figure, 0.8, 0.68, 5.4, 2.75)
+    figure = style.new_figure(0.95 + 5.4 + right, 3.85 if title else 3.6)
+    axes = style.axes_in_inches(figure, 0.95, 0.68, 5.4, 2.75)
     palette = style.colours(len(groups))
     top = 0.0
     for group, colour, dash in zip(groups, palette, style.dashes(len(groups))):
@@ -60,7 +60,7 @@ def smoothed_hazard(
         for label, colour, end, at in zip(labels, palette, ends, style.spread(ends, 0.06 * high, 0, high)):
             axes.annotate(
                 label, (1, end), (1.03, at), xycoords=axes.get_yaxis_transform(), textcoords=axes.get_yaxis_transform(),
-                color=colour, va="center", arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7},
+                color=style.text_colour(colour), va="center", arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7},
             )  # fmt: skip
     if bandwidth is not None:
         axes.text(
@@ -123,7 +123,7 @@ def hazard_by_flag(
         return style.message("The model has no flag to draw.")
     columns = min(3, len(flags))
     rows = math.ceil(len(flags) / columns)
-    panel_w, panel_h, gap_x, gap_y, left, bottom = 2.35, 1.75, 0.32, 0.75, 0.8, 0.68
+    panel_w, panel_h, gap_x, gap_y, left, bottom = 2.35, 1.75, 0.32, 0.62, 0.8, 0.6
     top = 0.62 + (0.3 if title else 0)
     width = left + columns * panel_w + (columns - 1) * gap_x + 0.25
     figure = style.new_figure(max(width, 4.6), bottom + rows * panel_h + (rows - 1) * gap_y + top)

@@ -48,7 +48,10 @@ def lag_profile(
         axes.set_title(style.shorten(name, panel_w, 9, "bold"), fontsize=9, pad=5)
     w, h = figure.get_size_inches()
     figure.text(0.08 / w, 0.5, "Hazard ratio (log scale)", rotation=90, va="center")
-    figure.text(left / w, 0.12 / h, "Lag of the indicators (days)")
+    lost = bool(profile["hazard_ratio"].isna().any())
+    figure.text(
+        left / w, 0.12 / h, "Lag of the indicators (days)" + ("; n.e.: not estimable" if lost else "")
+    )
     if title:
         figure.text(left / w, 1 - 0.08 / h, title, fontweight="bold", fontsize=9.5, va="top")
     return figure

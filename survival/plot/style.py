@@ -182,6 +182,14 @@ def lightness(colour: str) -> float:
     return 116 * (y ** (1 / 3) if y > (6 / 29) ** 3 else y / (3 * (6 / 29) ** 2) + 4 / 29) - 16
 
 
+def text_colour(colour: str) -> str:
+    """The colour, darkened until text in it has a contrast of 4.5:1 on white."""
+    rgb = np.array(mpl.colors.to_rgb(colour))
+    while lightness(mpl.colors.to_hex((rgb[0], rgb[1], rgb[2]))) > 49:
+        rgb = rgb * 0.95
+    return mpl.colors.to_hex((rgb[0], rgb[1], rgb[2]))
+
+
 def groups_in_order(values: pd.Series) -> list[Any]:
     """The groups of a column: a categorical's order, else that of first appearance."""
     if isinstance(values.dtype, pd.CategoricalDtype):
@@ -198,7 +206,15 @@ def tenure_ticks(horizon: float, most: int = 9) -> np.ndarray:
         (DAYS_PER_MONTH, (1, 2, 3, 6, 12, 24, 36, 60, 120)) if horizon >= 70 else (1.0, (1, 2, 7, 14))
     )
     step = next((s for s in steps if horizon / (s * unit) <= most - 1 + 1e-9), steps[-1])
-    return np.arange(0, math.floor(horizon / (step * unit) + 1e-9) + 1) * step * unit
+    # 0.02: a horizon of 730 days ends at month 24 (730.5 days).
+    return np.arange(0, math.floor(horizon / (step * unit) + 0.02) + 1) * step * unit
+
+
+def by_month(ticks: np.ndarray) -> bool:
+    """Do these tenures in days fall on whole months (within half a day)?"""
+    return len(ticks) > 1 and bool(
+        np.all(np.abs(ticks - np.round(ticks / DAYS_PER_MONTH) * DAYS_PER_MONTH) <= 0.5)
+    )
 
 
 def tenure_axis(
@@ -206,9 +222,7 @@ def tenure_axis(
 ) -> None:
     """Ticks at these tenures: months with days below, or, when the ticks are not whole months, days with months below."""
     ticks = np.asarray(ticks, dtype=float)
-    whole = bool(np.all(np.abs(ticks / DAYS_PER_MONTH - np.round(ticks / DAYS_PER_MONTH)) < 0.02))
-    by_month = whole and len(ticks) > 1
-    if by_month:
+    if by_month(ticks):
         first, second = [count(round(t / DAYS_PER_MONTH)) for t in ticks], [count(round(t)) for t in ticks]
         text = (
             "Tenure in months of 30.4375 days (below: in days)"
@@ -243,6 +257,7 @@ def log_ratio_ticks(low: float, high: float, most: int = 7) -> list[float]:
     fine = [0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.33, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 10, 20, 50, 100]
     for ladder in (
         fine,
+        [0.01, 0.02, 0.05, 0.1, 0.2, 0.33, 0.5, 0.67, 1, 1.5, 2, 3, 5, 10, 20, 50, 100],
         [0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 10, 20, 50, 100],
         [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100],
     ):
