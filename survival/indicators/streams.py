@@ -1,0 +1,164 @@
+"""Streams: deltas placed on a spell's clock, before anything is aggregated.
+
+`place` turns the day of a change into the tenure at which it takes effect: moved up to the next mark, clipped to entry,
+dropped at or after exit. Streams are wide, one float64 column per channel, so that one GROUP BY and one running sum serve
+all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import ibis
+import ibis.expr.types as ir
+
+from survival.churn.where import accepted
+from survival.indicators.deltas import Channel, Conditions, Trailing
+
+if TYPE_CHECKING:
+    from survival.data import Tables
+
+Columns = Mapping[Channel, str]  # channel -> its column in the wide rows
+Source = tuple[str, Conditions]  # measure, where
+
+
+def snapped(tenure: ir.IntegerValue, update_every: int) -> ir.IntegerValue:
+    """Up to the next mark 0, n, 2n, ...; a change on a mark stays."""
+    if update_every == 1:
+        return tenure
+    up = tenure + (update_every - 1) - (tenure - 1) % update_every
+    return (tenure <= 0).ifelse(0, up)  # remainders of negative numbers differ between engines
+
+
+def clipped(mark: ir.IntegerValue, entry: ir.IntegerValue) -> ir.IntegerValue:
+    """Not before entry, which sees the level of the last mark. Not GREATEST, which skips nulls."""
+    return (mark < entry).ifelse(entry, mark).cast("int32")
+
+
+def streams(
+    tables: Tables, spine: ir.Table, columns: Columns, update_every: int, decimals: int
+) -> list[ir.Table]:
+    """Wide rows (customer, spell, at, a column per channel) of every channel, placed on the clocks of `spine`.
+
+    `spine` has customer, spell, origin, entry, exit. `decimals` is how many digits of quantities count.
+    """
+    trailing = [c for c in columns if isinstance(c, Trailing)]
+    wide = [
+        _scan(tables, spine, [c for c in trailing if c.table == table], columns, update_every, decimals)
+        for table in sorted({c.table for c in trailing})
+    ]
+    single = [c for c in columns if not isinstance(c, Trailing)]
+    return [*wide, *(_placed(tables, spine, c, columns, update_every) for c in single)]
+
+
+def opening(spine: ir.Table, columns: Columns) -> ir.Table:
+    """A row of zeros at the entry of every spell: each has a first episode."""
+    return _wide(spine, spine.entry, columns, {})
+
+
+def _wide(rows: ir.Table, at: ir.IntegerValue, columns: Columns, amounts: Mapping[str, ir.Value]) -> ir.Table:
+    zero = ibis.literal(0.0)
+    sums = {name: amounts.get(name, zero) for name in columns.values()}
+    return rows.select(customer=rows.customer, spell=rows.spell, at=at, **sums)
+
+
+def _placed(
+    tables: Tables, spine: ir.Table, channel: Channel, columns: Columns, update_every: int
+) -> ir.Table:
+    deltas = channel.deltas(tables)
+    rows = deltas.join(spine, "customer")
+    at = clipped(snapped(rows.day + channel.shift - rows.origin, update_every), rows.entry)
+    rows = rows.mutate(at=at)
+    rows = rows.filter(rows["at"] < rows.exit)
+    return _wide(rows, rows["at"], columns, {columns[channel]: rows.amount})
+
+
+def _scan(
+    tables: Tables,
+    spine: ir.Table,
+    channels: Sequence[Trailing],
+    columns: Columns,
+    update_every: int,
+    decimals: int,
+) -> ir.Table:
+    """All trailing sums of one table from one scan: summed per customer and mark, then exploded over their offsets."""
+    sources = {key: f"v{i}" for i, key in enumerate(dict.fromkeys((c.measure, c.where) for c in channels))}
+    offsets = sorted({o for c in channels for o in (c.shift, c.shift + c.window)})
+    rows = _daily(tables, channels[0].table, sources, decimals, by_day=update_every == 1)
+    rows = rows.join(spine, "customer")
+    rows = rows.mutate(tenure=rows.day - rows.origin)
+    rows = rows.filter(rows.tenure + offsets[0] < rows.exit)
+    rows = _to_marks(rows, list(sources.values()), offsets, update_every)
+    rows = rows.mutate(which=ibis.array(list(range(len(offsets)))).unnest())
+    marks = [rows[f"mark{o % update_every}"] + (o - o % update_every) for o in offsets]
+    rows = rows.mutate(at=clipped(_chosen(rows.which, marks), rows.entry))
+    rows = rows.filter(rows["at"] < rows.exit)
+    zero = ibis.literal(0.0)
+    amounts = {}
+    for channel in channels:
+        value = rows[sources[channel.measure, channel.where]]
+        comes, goes = offsets.index(channel.shift), offsets.index(channel.shift + channel.window)
+        amounts[columns[channel]] = (rows.which == comes).ifelse(
+            value, (rows.which == goes).ifelse(-value, zero)
+        )
+    return _wide(rows, rows["at"], columns, amounts)
+
+
+def _chosen(which: ir.IntegerColumn, values: Sequence[ir.IntegerValue]) -> ir.IntegerValue:
+    result = values[-1]
+    for i in range(len(values) - 2, -1, -1):
+        result = (which == i).ifelse(values[i], result)
+    return result
+
+
+def _daily(
+    tables: Tables, table: str, sources: Mapping[Source, str], decimals: int, by_day: bool
+) -> ir.Table:
+    """customer, day, one column per (measure, where); one row a day if a count of days, or daily marks, ask for it."""
+    facts = tables.facts[table]
+    values: dict[str, ir.Value] = {}
+    for (measure, where), name in sources.items():
+        condition = accepted(facts, dict(where), f"indicator on {table}")
+        value = whole_quantity(facts, decimals) if measure == "quantity" else ibis.literal(1.0)
+        values[name] = value if condition is None else condition.ifelse(value, ibis.literal(0.0))
+    rows = facts.select("customer", "day", **values)
+    counts_days = any(measure == "active_days" for measure, _ in sources)
+    if not counts_days and not by_day:
+        return rows
+    sums = {
+        name: rows[name].max() if measure == "active_days" else rows[name].sum()
+        for (measure, _), name in sources.items()
+    }
+    return rows.group_by("customer", "day").aggregate(**sums)
+
+
+def whole_quantity(facts: ir.Table, decimals: int) -> ir.FloatingValue:
+    """Quantity in units of 10^-decimals; 1 a row where the table has no quantity."""
+    if "quantity" not in facts.columns:
+        return ibis.literal(float(10**decimals))
+    quantity = facts.quantity.fill_null(1.0)
+    return quantity if decimals == 0 else (quantity * float(10**decimals)).round().cast("float64")
+
+
+def _to_marks(rows: ir.Table, values: Sequence[str], offsets: Sequence[int], update_every: int) -> ir.Table:
+    """One row per customer, spell and mark: mark{r} is where a change r days after the fact takes effect.
+
+    Offsets that are equal modulo `update_every` share a mark, up to whole steps.
+    """
+    if update_every == 1:
+        return rows.mutate(mark0=rows.tenure)
+    marks = {
+        f"mark{r}": snapped_any(rows.tenure + r, update_every)
+        for r in sorted({o % update_every for o in offsets})
+    }
+    rows = rows.mutate(**marks)
+    keys = ["customer", "spell", "entry", "exit", *marks]
+    return rows.group_by(keys).aggregate(**{name: rows[name].sum() for name in values})
+
+
+def snapped_any(tenure: ir.IntegerValue, update_every: int) -> ir.IntegerValue:
+    """Up to the next multiple, negative tenures too: whole steps may be added afterwards."""
+    rest = tenure % update_every
+    rest = (rest < 0).ifelse(rest + update_every, rest)
+    return (rest == 0).ifelse(tenure, tenure + update_every - rest).cast("int32")
