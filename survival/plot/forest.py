@@ -237,13 +237,9 @@ def _column(
     n = len(rows)
     top = bottom + ROW * n
     if one:
+        shift = 0.17 if colour != style.INK else 0  # room for the marker
         figure.text(
-            (x + (0.17 if colour != style.INK else 0)) / w,
-            (top + 0.39) / h,
-            one.capitalize(),
-            color=colour,
-            fontweight="bold",
-            va="center",
+            (x + shift) / w, (top + 0.39) / h, one.capitalize(), color=colour, fontweight="bold", va="center"
         )
     figure.text(x / w, (top + 0.1) / h, "HR (95% CI)", fontsize=8.5, color=style.SOFT)
     figure.text((x + wide + column) / w, (top + 0.1) / h, "p", fontsize=8.5, color=style.SOFT, ha="right")
