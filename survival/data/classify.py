@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import ibis
 import ibis.expr.types as ir
 
@@ -14,34 +16,34 @@ from survival.data.reading import Reading
 REASON, COLUMN, RESIDUE = "_reason", "_column", "_residue"
 
 
-def coerced(part: ir.Table, reading: Reading) -> ir.Table:
+def coerced(part: ir.Table, reading: Reading, textual: Collection[str] = (), **extra: ir.Value) -> ir.Table:
     """The raw part with typed values: `_filtered`, `_null` (a key is null), `_column` (1 + the first unreadable one).
 
-    `_residue` is the text of the unreadable values: two rows that differ only there are not copies.
+    Attributes in `textual` stay text, whatever this part's type: another part has text there. `_residue` is the text of
+    the unreadable values: two rows that differ only there are not copies.
     """
     raw = {column: part[reading.columns[column.name]] for column in reading.read}
     values = {column: checked(v, column, reading.formats.get(column.name, ())) for column, v in raw.items()}
     unread = {k: present(raw[k]) & values[k].isnull() for k in raw if _can_fail(raw[k], k)}
     nulls = [~present(v) for k, v in raw.items() if not reading.nullable(k)]
     out = {column.stored: _inclusive(column, v, reading) for column, v in values.items()}
-    out |= {name: _attribute(part[source]) for name, source in reading.attributes.items()}
-    codes = [(bad, _code(i)) for i, (k, bad) in enumerate(_positions(reading, unread)) if bad is not None]
+    out |= {name: _attribute(part[source], name in textual) for name, source in reading.attributes.items()}
+    codes = [(unread[k], _code(i)) for i, k in enumerate(judged(reading)) if k in unread]
     out["_filtered"] = _filtered(part, reading)
     out["_null"] = _any(nulls)
     out[COLUMN] = ibis.cases(*codes, else_=_code(-1)) if codes else _code(-1)
     if reading.identified:
         out[RESIDUE] = _residue(raw, unread)
-    return part.select(**out)
+    return part.select(**out, **extra)
 
 
 def _code(position: int) -> ir.IntegerScalar:
     return ibis.literal(position + 1, type="int8")
 
 
-def _positions(
-    reading: Reading, unread: dict[Column, ir.BooleanValue]
-) -> list[tuple[Column, ir.BooleanValue | None]]:
-    return [(column, unread.get(column)) for column in reading.read]
+def judged(reading: Reading) -> list[Column]:
+    """The columns in the order in which the unreadable one is named: `ended_on` first, since it stops the run."""
+    return sorted(reading.read, key=lambda column: column.stored != "ended")
 
 
 def _can_fail(raw: ir.Value, column: Column) -> bool:
@@ -62,8 +64,8 @@ def _inclusive(column: Column, value: ir.Value, reading: Reading) -> ir.Value:
     return value
 
 
-def _attribute(raw: ir.Value) -> ir.Value:
-    return number(raw) if raw.type().is_numeric() else raw_text(raw)
+def _attribute(raw: ir.Value, textual: bool) -> ir.Value:
+    return number(raw) if raw.type().is_numeric() and not textual else raw_text(raw)
 
 
 def _residue(raw: dict[Column, ir.Value], unread: dict[Column, ir.BooleanValue]) -> ir.StringValue:
@@ -118,7 +120,7 @@ def staged_facts(rows: ir.Table, customers: ir.Table, reading: Reading, until: i
     out_of_range = _out_of_range(joined, reading)
     if out_of_range is not None:
         reasons.append((out_of_range, c.RANGE))
-    dated = first if last is None or logical.ordered else ibis.cases((last < first, last), else_=first)
+    dated = first_day(joined, reading)
     if until is not None:
         reasons.append((dated > until, c.AFTER))
     reasons.append((_before_signup(dated, first, last, joined["_signup"]), c.BEFORE))
@@ -126,6 +128,15 @@ def staged_facts(rows: ir.Table, customers: ir.Table, reading: Reading, until: i
     if not reading.identified:
         keep.remove("customer_id")
     return joined.select("customer", *keep, **{REASON: _chosen(reasons)})
+
+
+def first_day(rows: ir.Table, reading: Reading) -> ir.IntegerValue:
+    """The day that dates a row: its first one (an invoice may be paid before it is due)."""
+    logical = reading.logical
+    first = rows[logical.first]
+    if logical.last is None or logical.ordered or logical.last not in rows.columns:
+        return first
+    return ibis.cases((rows[logical.last] < first, rows[logical.last]), else_=first)
 
 
 def _row_reasons(rows: ir.Table) -> list[tuple[ir.BooleanValue, int]]:

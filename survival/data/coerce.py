@@ -14,8 +14,8 @@ from survival.data.contract import Column
 from survival.data.formats import MONTHS, DatePattern, pattern_of
 
 _CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?"
-_OFFSET = r"(?:[zZ]|[+-]\d{2}(?::?\d{2})?)"
-ISO = rf"^\d{{4}}-\d{{2}}-\d{{2}}(?:[ tT]{_CLOCK} ?{_OFFSET}?)?$"
+_OFFSET = r" ?(?:[zZ]|UTC|[+-]\d{2}(?::?\d{2})?)"
+ISO = rf"^\d{{4}}-\d{{2}}-\d{{2}}(?:[ tT]{_CLOCK}(?:{_OFFSET})?)?$"
 TRUE = ("true", "t", "yes", "1")
 FALSE = ("false", "f", "no", "0")
 NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
@@ -125,9 +125,15 @@ def _iso(text: ir.StringValue) -> ir.IntegerValue:
     moved = text.re_search(_OFFSET + "$") & (text.length() > 10)
     return ibis.cases(
         (~text.re_search(ISO), ibis.null("int32")),
-        (moved & plain.notnull(), _epoch_day(text.try_cast("timestamp('UTC')").cast("date"))),
+        (moved & plain.notnull(), _moment(text.substr(0, 10), text.substr(11))),
         else_=plain,
     )
+
+
+def _moment(date: ir.StringValue, clock: ir.StringValue) -> ir.IntegerValue:
+    """The day, in the engine's time zone, of a moment with an offset."""
+    bare = clock.upper().replace("UTC", "Z").replace(" ", "")
+    return _epoch_day((date + " " + bare).try_cast("timestamp('UTC')").cast("date"))
 
 
 def _formatted(text: ir.StringValue, date: DatePattern) -> ir.IntegerValue:
@@ -139,8 +145,7 @@ def _formatted(text: ir.StringValue, date: DatePattern) -> ir.IntegerValue:
     iso = _year(part, date) + "-" + _month(part, date) + "-" + part("d").lpad(2, "0")
     read = _epoch_day(iso.try_cast("date"))
     if "z" in date.groups:
-        moment = iso + " " + _clock(part, date) + part("z")
-        read = _epoch_day(moment.try_cast("timestamp('UTC')").cast("date"))
+        read = _moment(iso, _clock(part, date) + part("z"))
     return ibis.cases((lowered.re_search(date.pattern), read), else_=ibis.null("int32"))
 
 

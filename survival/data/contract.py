@@ -194,7 +194,7 @@ USED, FILTERED, NULL_KEY, UNREADABLE, UNKNOWN, DUPLICATE, ENDED_EARLY, RANGE, AF
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """A hint for a name that is not there, `; did you mean 'plan'?`, or nothing when no name is near."""
+    """A hint for a name that is not there, ` (did you mean 'plan'?)`, or nothing when no name is near."""
     by_folded = {a.casefold(): a for a in allowed}
     near = difflib.get_close_matches(name.casefold(), list(by_folded), n=1, cutoff=0.6)
-    return f"; did you mean {by_folded[near[0]]!r}?" if near else ""
+    return f" (did you mean {by_folded[near[0]]!r}?)" if near else ""

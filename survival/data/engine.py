@@ -20,6 +20,8 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from survival.errors import DataError
+
 _GIB = 1 << 30
 _LARGEST_DEFAULT = (
     2.5 * _GIB
@@ -37,6 +39,18 @@ def default_memory_limit() -> str:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def plainly(error: Exception) -> str:
+    """The part of an engine's message that a user can act on."""
+    lines = []
+    for line in str(error).splitlines():
+        if line.startswith(("Possible", "LINE ", "*")) or not line.strip():
+            break
+        lines.append(line.strip())
+    text = ", ".join(lines) or type(error).__name__
+    head, _, rest = text.partition(" Error: ")
+    return rest if rest and len(head) < 20 else text
 
 
 class Engine:
@@ -76,6 +90,26 @@ class Engine:
         """The client; only the data room, which opens sources, touches it."""
         return self._connection
 
+    def _run(self, statement: str) -> duckdb.DuckDBPyConnection:
+        with self._explained():
+            return self._connection.execute(statement)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Memory, disk and Ctrl-C are not bugs: say what ran out, and let an interruption be one."""
+        try:
+            yield
+        except duckdb.InterruptException as error:
+            raise KeyboardInterrupt from error
+        except duckdb.OutOfMemoryException as error:
+            raise DataError(
+                f"the data engine ran out of memory: {plainly(error)}. Use more buckets, or a larger memory limit"
+            ) from error
+        except duckdb.IOException as error:
+            raise DataError(
+                f"the data engine could not read or write: {plainly(error)}. Its scratch files are in {self.folder}"
+            ) from error
+
     def sql(self, expression: ir.Expr) -> str:
         """The expression compiled for DuckDB."""
         return str(ibis.to_sql(expression, dialect="duckdb"))
@@ -96,28 +130,30 @@ class Engine:
 
     def create(self, name: str, expression: ir.Table) -> ir.Table:
         """Compute the expression into a table of the scratch database (replacing one of that name)."""
-        self._connection.execute(f"CREATE OR REPLACE TABLE {_quoted(name)} AS {self.sql(expression)}")
+        self._run(f"CREATE OR REPLACE TABLE {_quoted(name)} AS {self.sql(expression)}")
         return ibis.table(expression.schema(), name=name)
 
     def view(self, name: str, expression: ir.Table) -> ir.Table:
         """Name the expression without computing it."""
-        self._connection.execute(f"CREATE OR REPLACE VIEW {_quoted(name)} AS {self.sql(expression)}")
+        self._run(f"CREATE OR REPLACE VIEW {_quoted(name)} AS {self.sql(expression)}")
         return ibis.table(expression.schema(), name=name)
 
     def insert(self, name: str, expression: ir.Table) -> int:
         """Append the expression's rows to the table `name`, column by column in order; returns how many."""
-        done = self._connection.execute(f"INSERT INTO {_quoted(name)} {self.sql(expression)}").fetchone()
+        done = self._run(f"INSERT INTO {_quoted(name)} {self.sql(expression)}").fetchone()
         return int(done[0]) if done else 0
 
     def arrow(self, expression: ir.Table) -> pa.Table:
         """The rows as an Arrow table."""
-        return self._connection.sql(self.sql(expression)).to_arrow_table()
+        with self._explained():
+            return self._connection.sql(self.sql(expression)).to_arrow_table()
 
     def batches(self, expression: ir.Table, rows: int = 1_000_000) -> Iterator[pa.RecordBatch]:
         """The rows as Arrow batches of at most `rows`, streamed from a cursor of their own."""
         cursor = self._connection.cursor()
         try:
-            yield from cursor.sql(self.sql(expression)).to_arrow_reader(rows)
+            with self._explained():
+                yield from cursor.sql(self.sql(expression)).to_arrow_reader(rows)
         finally:
             cursor.close()
 
@@ -131,7 +167,7 @@ class Engine:
 
     def drop(self, name: str) -> None:
         """Remove a table of the scratch database, if it is there."""
-        self._connection.execute(f"DROP TABLE IF EXISTS {_quoted(name)}")
+        self._run(f"DROP TABLE IF EXISTS {_quoted(name)}")
 
     def close(self) -> None:
         """Close and remove the scratch database; harmless when repeated."""

@@ -4,27 +4,76 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
-from survival.data.classify import coerced, staged_customers, staged_facts
-from survival.data.contract import CONTRACT
+from survival.data import contract as c
+from survival.data.checking import Check, Progress
+from survival.data.contract import CONTRACT, nearest
 from survival.data.engine import Engine
-from survival.data.finish import finished_customers, finished_facts
+from survival.data.files import fingerprint_files, found_files
+from survival.data.ledger import ledger_frame
+from survival.data.notes import findings
 from survival.data.reading import Need, Reading, plan_reading
-from survival.data.source import Source, frame_source
-from survival.data.spec import DateFormat, Observed, TableSpec
+from survival.data.source import Opener, Source, frame_source
+from survival.data.spec import DataSpec, DateFormat, Observed, TableSpec
 from survival.data.tables import Tables
 from survival.errors import DataError
 
 _EPOCH = dt.date(1970, 1, 1)
+_ROWS_PER_BUCKET = 10_000_000
+_DATABASE = "duckdb://"
 
 
-def epoch_day(day: dt.date | None) -> int | None:
-    """Days since 1970-01-01."""
-    return None if day is None else (day - _EPOCH).days
+def open_tables(
+    spec: DataSpec,
+    *,
+    root: Path,
+    need: Need | None = None,
+    workspace: Path | None = None,
+    progress: Progress | None = None,
+    buckets: int | None = None,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+) -> Tables:
+    """Read and check the tables of a config.
+
+    `root` is where relative paths start; `need` names the tables and the columns that definitions and indicators read
+    (None: everything configured); `workspace` is where the scratch database goes; `progress` is told each step's name.
+    Raises DataError, which names every problem at once.
+    """
+    engine = Engine(workspace, memory_limit=memory_limit, threads=threads, timezone=spec.observed.timezone)
+    try:
+        names = _names(spec.tables, need)
+        problems = _unmapped(spec.tables, need) + _period(spec.observed)
+        derive = spec.tables["customers"].derive_from if "customers" in spec.tables else None
+        opener = Opener(engine, root, _database(spec.engine, root))
+        sources: dict[str, Source] = {}
+        for name in [*names, *([derive] if derive and derive not in names else [])]:
+            if spec.tables[name].derive_from is None:
+                try:
+                    sources[name] = opener.open(name, spec.tables[name])
+                except DataError as error:
+                    problems.append(str(error))
+        prints = {n: fingerprint_files(s.files, root) for n, s in sources.items()}
+        return _checked(
+            engine,
+            spec,
+            sources,
+            names,
+            problems,
+            need=need,
+            root=root,
+            buckets=buckets,
+            prints=prints,
+            progress=progress,
+        )
+    except BaseException:
+        engine.close()
+        raise
 
 
 def tables_from_frames(
@@ -36,59 +85,168 @@ def tables_from_frames(
     warm_up: int | str = "auto",
     buckets: int | None = None,
     need: Need | None = None,
-    specs: Mapping[str, TableSpec] | None = None,
+    specs: Mapping[str, Mapping[str, Any]] | None = None,
     date_format: DateFormat | None = None,
 ) -> Tables:
-    """Tables from frames in memory with logical column names, through the same checks as files."""
-    observed = Observed.model_validate(
-        {"from": from_, "until": until, "timezone": timezone, "warm_up": warm_up}
-    )
+    """Tables from frames in memory, through the same checks as files; for notebooks and tests.
+
+    Frames have logical column names, or `specs` maps them as a config would (`{"usage": {"columns": {...}}}`);
+    `specs={"customers": {"derive_from": "orders"}}` needs no customers frame. Dates are dates, timestamps or ISO text.
+    """
+    tables = {name: {"table": name} for name in frames}
+    tables |= {name: {**tables.get(name, {}), **given} for name, given in (specs or {}).items()}
+    observed = {"from": from_, "until": until, "timezone": timezone, "warm_up": warm_up}
+    spec = DataSpec.model_validate({"tables": tables, "observed": observed, "date_format": date_format})
     engine = Engine(timezone=timezone)
     try:
+        names = _names(spec.tables, need)
+        problems = _unmapped(spec.tables, need) + _period(spec.observed)
         sources = {name: frame_source(engine, name, frame) for name, frame in frames.items()}
-        return _checked(engine, sources, observed, need, buckets)
+        return _checked(engine, spec, sources, names, problems, need=need, root=Path(), buckets=buckets)
     except BaseException:
         engine.close()
         raise
 
 
+def fingerprint_inputs(
+    spec: DataSpec, *, root: Path, need: Need | None = None
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Table -> file -> size and sha256, without reading the tables: to see whether a run would repeat an earlier one."""
+    prints = {}
+    for name, table in spec.tables.items():
+        if table.derive_from is None and (need is None or name in need or name in _always(spec.tables)):
+            database = _database(spec.engine, root)
+            bare = [database] if database is not None else []
+            files = found_files(name, table.paths, root) if table.path is not None else bare
+            prints[name] = fingerprint_files(files, root)
+    return prints
+
+
+def epoch_day(day: dt.date | None) -> int | None:
+    """Days since 1970-01-01."""
+    return None if day is None else (day - _EPOCH).days
+
+
+def _always(tables: Mapping[str, TableSpec]) -> set[str]:
+    """customers, and what they are derived from."""
+    derive = tables["customers"].derive_from if "customers" in tables else None
+    return {"customers", *([derive] if derive else [])}
+
+
+def _names(tables: Mapping[str, TableSpec], need: Need | None) -> list[str]:
+    """The tables that are checked, in the order of the contract; customers first."""
+    return [n for n in CONTRACT if n in tables and (need is None or n in need or n == "customers")]
+
+
+def _unmapped(tables: Mapping[str, TableSpec], need: Need | None) -> list[str]:
+    there = ", ".join(tables) or "none"
+    wanted = ["customers", *(n for n in need or () if n != "customers")]
+    return [
+        f"{name}: this table is needed, and data.tables does not have it; it has: {there}{nearest(name, tables)}"
+        for name in wanted
+        if name not in tables
+    ]
+
+
+def _period(observed: Observed) -> list[str]:
+    if observed.from_ is not None and observed.until is not None and observed.from_ > observed.until:
+        return [
+            f"observed: from ({observed.from_}) is after until ({observed.until}); nobody could be observed"
+        ]
+    return []
+
+
+def _database(engine: str, root: Path) -> Path | None:
+    """The database file that `engine` names, if any. Raises DataError for an engine that this version does not have."""
+    if engine == "duckdb":
+        return None
+    if not engine.startswith(_DATABASE):
+        raise DataError(
+            f"engine: {engine!r} is not available; use 'duckdb', or 'duckdb://FILE.duckdb' for its tables"
+        )
+    return found_files("engine", [engine.removeprefix(_DATABASE)], root)[0]
+
+
 def _checked(
-    engine: Engine, sources: Mapping[str, Source], observed: Observed, need: Need | None, buckets: int | None
+    engine: Engine,
+    spec: DataSpec,
+    sources: Mapping[str, Source],
+    names: list[str],
+    problems: list[str],
+    *,
+    need: Need | None,
+    root: Path,
+    buckets: int | None,
+    prints: Mapping[str, Mapping[str, Any]] | None = None,
+    progress: Progress | None = None,
 ) -> Tables:
-    until = epoch_day(observed.until)
-    readings: dict[str, Reading] = {}
-    problems: list[str] = []
-    for name in CONTRACT:
-        if name in sources and (need is None or name in need or name == "customers"):
-            spec = TableSpec(table=name)
-            readings[name], found = plan_reading(name, spec, sources[name].columns, need, None)
-            problems += found
-    if problems:
-        raise DataError("\n".join(problems))
-
-    def rows(name: str) -> ir.Table:
-        parts = [coerced(p.table, readings[name]) for p in sources[name].parts]
-        return parts[0] if len(parts) == 1 else parts[0].union(*parts[1:])
-
-    staged = engine.create(
-        "customers__rows", staged_customers(rows("customers"), readings["customers"], until)
-    )
-    customers = finished_customers(engine, staged, readings["customers"])
+    """Plan every reading, then check every table; DataError with all problems of the first stage that has any."""
+    until, from_day = epoch_day(spec.observed.until), epoch_day(spec.observed.from_)
+    readings, missing = _readings(spec, sources, names, need)
+    _raise(problems + missing)
+    derive = spec.tables["customers"].derive_from
+    check = Check(engine, sources, readings, until, root, derive, progress or (lambda step: None))
+    customers = check.customers()
     facts = {}
-    for name in readings:
-        if name != "customers":
-            stage = engine.create(f"{name}__rows", staged_facts(rows(name), customers, readings[name], until))
-            facts[name] = finished_facts(engine, stage, readings[name], until)
+    if customers is not None:
+        checked = {name: check.facts(name, customers) for name in names if name != "customers"}
+        facts = {name: table for name, table in checked.items() if table is not None}
+        check.problems += _nobody(check)
+    _raise(check.problems)
+    assert customers is not None  # or there was a problem
+    largest = max((check.counts[name].used for name in facts), default=0)
     return Tables(
-        engine,
-        customers,
-        facts,
-        observed,
-        epoch_day(observed.from_),
-        until,
-        pd.DataFrame(),
-        (),
-        {},
-        engine.count(customers),
-        buckets or 1,
+        engine=engine,
+        customers=customers,
+        facts=facts,
+        observed=spec.observed,
+        from_day=from_day,
+        until_day=until,
+        ledger=ledger_frame(check.counts),
+        findings=findings(check, customers, facts, from_day),
+        fingerprint=prints or {},
+        n_customers=check.counts["customers"].used,
+        buckets=buckets or max(1, -(-largest // _ROWS_PER_BUCKET)),
     )
+
+
+def _readings(
+    spec: DataSpec, sources: Mapping[str, Source], names: list[str], need: Need | None
+) -> tuple[dict[str, Reading], list[str]]:
+    readings, problems = {}, []
+    for name in CONTRACT:
+        if name in sources:
+            table = spec.tables[name]
+            readings[name], missing = plan_reading(name, table, sources[name].columns, need, spec.date_format)
+            problems += missing
+    if "customers" in names and spec.tables["customers"].derive_from is not None:
+        columns = {"customer_id": "customer_id", "signed_up_on": "signed_up_on"}
+        readings["customers"] = Reading(CONTRACT["customers"], columns, {}, {}, {}, derived=True)
+        problems += _underivable(need)
+    return readings, problems
+
+
+def _underivable(need: Need | None) -> list[str]:
+    wanted = set((need or {}).get("customers", ())) - {"customer_id", "signed_up_on"}
+    return [
+        f"customers: the column {column!r} is needed, but derived customers have only customer_id and signed_up_on; "
+        "give customers a file of their own"
+        for column in sorted(wanted)
+    ]
+
+
+def _nobody(check: Check) -> list[str]:
+    count = check.counts["customers"]
+    if count.used or (check.derive_from is not None and check.problems):  # what they derive from has said why
+        return []
+    why = (
+        ", ".join(f"{n} {c.REASONS[code]}" for code, n in sorted(count.reasons.items()) if n)
+        or "the source has no rows"
+    )
+    return [f"customers: nobody is left of {count.read} rows: {why}"]
+
+
+def _raise(problems: list[str]) -> None:
+    if problems:
+        head = "" if len(problems) == 1 else f"{len(problems)} problems with the data:\n"
+        raise DataError(head + "\n".join(f"- {p}" if head else p for p in problems))

@@ -23,6 +23,7 @@ class Reading:
     formats: Mapping[str, tuple[str, ...]]
     inclusive: bool = False
     signup_needed: bool = True
+    derived: bool = False  # customers made from another table's facts: one row each by construction
 
     @property
     def read(self) -> tuple[Column, ...]:
@@ -36,7 +37,7 @@ class Reading:
     @property
     def identified(self) -> bool:
         """Whether rows carry an identifier, so that there can be duplicates."""
-        return self.logical.identifier in self.columns
+        return self.logical.identifier in self.columns and not self.derived
 
 
 def plan_reading(
