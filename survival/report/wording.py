@@ -1,0 +1,251 @@
+"""Results in plain sentences. They say how churn rates differed, never why, and never more than the interval does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from survival.plot.numbers import count, decimal, is_missing, months, p_phrase, percent, ratio
+
+FEW_EVENTS = 10
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """How to speak of a covariate.
+
+    A flag or level of a factor: `who` ('customers with two or more open tickets') against `others` ('the others'). A number:
+    `step` ('each further seat') and `what` ('the number of seats').
+    """
+
+    who: str = ""
+    others: str = "the others"
+    step: str = ""
+    what: str = ""
+
+
+def phrase_for(covariate: str, *, number: bool, references: Mapping[str, str] | None = None) -> Phrase:
+    """Words for a covariate that nobody described, from its name alone."""
+    dummy = re.match(r"(.*)\[T\.(.*)\]$", covariate)
+    if number:
+        return Phrase(step=f"each further unit of {covariate}", what=covariate)
+    if dummy and ":" not in dummy.group(1):
+        factor, level = dummy.groups()
+        reference = (references or {}).get(factor)
+        others = (
+            f"those with {factor} {reference}" if reference else f"those at the reference level of {factor}"
+        )
+        return Phrase(who=f"customers with {factor} {level}", others=others)
+    return Phrase(who=f"customers with {covariate}")
+
+
+def hazard_sentence(
+    row: Mapping[str, Any],
+    phrase: Phrase | None = None,
+    *,
+    adjusted: bool = True,
+    events: float | None = None,
+    references: Mapping[str, str] | None = None,
+    level: float = 0.95,
+    ph_alpha: float = 0.05,
+) -> str:
+    """What one row of hazard_ratios.csv says.
+
+    `row`: covariate, hazard_ratio, ci_lower, ci_upper, p, exposed_share and events_exposed (NA for numbers), ph_p.
+    `adjusted`: from a multivariable model. `events`: all churns of the model, to see when few are among the others.
+    """
+    number = is_missing(row.get("exposed_share")) and is_missing(row.get("events_exposed"))
+    phrase = phrase or phrase_for(str(row["covariate"]), number=number, references=references)
+    if is_missing(row["hazard_ratio"]):
+        return _not_estimable(row, phrase, events)
+    number = bool(phrase.step) and not phrase.who
+    said = _numbers(row, level)
+    equal = ", the other covariates being equal" if adjusted else ""
+    if not _clear(row):
+        text = _null(row, phrase, number, equal, said)
+    elif number:
+        text = f"With {phrase.step}, customers left at {_times(row)}{equal} ({said})."
+    else:
+        text = f"{_upper(phrase.who)} left at {_times(row)} of {phrase.others}{equal} ({said})."
+    return text + _few(row, phrase, events) + _not_proportional(row, ph_alpha)
+
+
+def hazard_findings(
+    frame: pd.DataFrame,
+    phrases: Mapping[str, Phrase] | None = None,
+    *,
+    model: str = "multivariable",
+    events: float | None = None,
+    references: Mapping[str, str] | None = None,
+    level: float = 0.95,
+) -> tuple[str, ...]:
+    """A sentence for each covariate of a model: clear differences first, the largest first, then the rest in their order."""
+    rows = frame[frame["model"] == model].to_dict("records") if "model" in frame else frame.to_dict("records")
+
+    def rank(row: Mapping[str, Any]) -> tuple[int, float]:
+        if is_missing(row["hazard_ratio"]):
+            return 2, 0.0
+        return (0, -abs(float(row["coef"]))) if _clear(row) else (1, 0.0)
+
+    return tuple(
+        hazard_sentence(
+            row,
+            (phrases or {}).get(str(row["covariate"])),
+            adjusted=model == "multivariable",
+            events=events,
+            references=references,
+            level=level,
+        )
+        for row in sorted(rows, key=rank)
+    )
+
+
+def _clear(row: Mapping[str, Any]) -> bool:
+    low, high = row.get("ci_lower"), row.get("ci_upper")
+    if is_missing(low) or is_missing(high):
+        return False
+    return bool(float(low) > 1 or float(high) < 1)  # type: ignore[arg-type]
+
+
+def _numbers(row: Mapping[str, Any], level: float) -> str:
+    low, high = row.get("ci_lower"), row.get("ci_upper")
+    return f"{100 * level:g}% CI {ratio(low, limit=True)}–{ratio(high, limit=True)}, {p_phrase(row.get('p'))}"
+
+
+def _times(row: Mapping[str, Any]) -> str:
+    hr = float(row["hazard_ratio"])
+    lower = f", {_difference(hr)}," if hr < 1 and _difference(hr) else ""
+    return f"{ratio(hr)} times the rate{lower}"
+
+
+def _difference(hr: float) -> str:
+    """'59% lower', '28% higher', '3.25 times as high'; '' when it rounds to nothing."""
+    if hr >= 2:
+        return f"{ratio(hr)} times as high"
+    share = abs(hr - 1)
+    places = 0 if share >= 0.02 else 1
+    text = percent(share, places)
+    return "" if float(text[:-1]) == 0 else f"{text} {'lower' if hr < 1 else 'higher'}"
+
+
+def _null(row: Mapping[str, Any], phrase: Phrase, number: bool, equal: str, said: str) -> str:
+    subject = f"with {phrase.step}" if number else f"between {phrase.who} and {phrase.others}"
+    text = f"No clear difference in churn rate was seen {subject}{equal}: HR {ratio(row['hazard_ratio'])} ({said})"
+    if is_missing(row.get("ci_lower")) or is_missing(row.get("ci_upper")):
+        return text + "."
+    low, high = _difference(float(row["ci_lower"])), _difference(float(row["ci_upper"]))
+    if not low or not high:
+        return text + "."
+    return f"{text}. The data are compatible with a rate from {low} to {high}."
+
+
+def _not_estimable(row: Mapping[str, Any], phrase: Phrase, events: float | None) -> str:
+    exposed = row.get("events_exposed")
+    who = phrase.who or phrase.what or phrase.step
+    text = f"For {who} no hazard ratio could be estimated"
+    if not is_missing(exposed) and float(exposed) == 0:  # type: ignore[arg-type]
+        return f"{text}: no churn was seen among them."
+    if not is_missing(exposed) and events is not None and float(exposed) == events:  # type: ignore[arg-type]
+        return f"{text}: every churn was seen among them."
+    return f"{text}; the audit says why."
+
+
+def _few(row: Mapping[str, Any], phrase: Phrase, events: float | None) -> str:
+    exposed = row.get("events_exposed")
+    if is_missing(exposed) or not phrase.who:
+        return ""
+    exposed = float(exposed)  # type: ignore[arg-type]
+    if exposed < FEW_EVENTS:
+        return f" {_only(exposed)} among {phrase.who}, so this is uncertain."
+    if events is not None and events - exposed < FEW_EVENTS:
+        return f" {_only(events - exposed)} among {phrase.others}, so this is uncertain."
+    return ""
+
+
+def _only(n: float) -> str:
+    return (
+        "No churn was seen"
+        if n == 0
+        else f"Only {count(n)} churn{'' if n == 1 else 's'} {'was' if n == 1 else 'were'} seen"
+    )
+
+
+def _not_proportional(row: Mapping[str, Any], alpha: float) -> str:
+    p = row.get("ph_p")
+    if is_missing(p) or float(p) >= alpha:  # type: ignore[arg-type]
+        return ""
+    return (
+        f" The ratio changed with tenure (test of proportional hazards: {p_phrase(p)}), "
+        "so this is an average over the tenures observed."
+    )
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+# --- Retention -------------------------------------------------------------------------------------------------------
+
+
+def days_and_months(days: float) -> str:
+    """'365 days (12.0 months)'; below 60 days without months."""
+    text = f"{count(days)} day{'' if days == 1 else 's'}"
+    return text if days < 60 else f"{text} ({decimal(months(days), 1)} months)"
+
+
+def retention_sentence(row: Mapping[str, Any], *, level: float = 0.95) -> str:
+    """What one row of retention_at.csv says (cohort, tenure, retention, ci_lower, ci_upper)."""
+    cohort = str(row["cohort"])
+    of = "customers" if cohort == "all" else f"the customers of cohort {cohort}"
+    when = days_and_months(float(row["tenure"]))
+    if is_missing(row["retention"]):
+        return f"Retention of {of} after {when} is not known: nobody was observed that long."
+    interval = ""
+    if not is_missing(row.get("ci_lower")) and not is_missing(row.get("ci_upper")):
+        low, high = float(row["ci_lower"]), float(row["ci_upper"])
+        interval = f" ({100 * level:g}% CI {decimal(100 * low, 1)}–{decimal(100 * high, 1)})"
+    return f"After {when}, {percent(row['retention'])}{interval} of {of} were still there."
+
+
+def retention_range(frame: pd.DataFrame, tenure: float) -> str:
+    """The lowest and the highest cohort at one tenure of retention_at.csv; one cohort: its sentence; none: ''."""
+    rows = frame[frame["tenure"] == tenure]
+    known = rows.dropna(subset=["retention"])
+    if known.empty:
+        return ""
+    if len(known) == 1:
+        return retention_sentence(known.iloc[0].to_dict())
+    low, high = known.loc[known["retention"].idxmin()], known.loc[known["retention"].idxmax()]
+    text = (
+        f"After {days_and_months(tenure)}, retention ran from {percent(low['retention'])} (cohort {low['cohort']}) "
+        f"to {percent(high['retention'])} (cohort {high['cohort']})"
+    )
+    unknown = len(rows) - len(known)
+    return text + (
+        f"; {unknown} cohort{'' if unknown == 1 else 's'} could not be observed that long."
+        if unknown
+        else "."
+    )
+
+
+def rank_test_sentence(row: Mapping[str, Any], cohorts: int, *, alpha: float = 0.05) -> str:
+    """What a row of rank_tests.csv says (test logrank or trend; statistic, df, p)."""
+    if is_missing(row.get("p")):
+        return "The cohorts' retention curves could not be compared by a test."
+    numbers = f"χ² = {decimal(row['statistic'], 2)}, {count(row['df'])} df, {p_phrase(row['p'])}"
+    differ = float(row["p"]) < alpha
+    if row["test"] == "trend":
+        seen = (
+            "Retention differed along the order"
+            if differ
+            else "No clear trend in retention was seen along the order"
+        )
+        return f"{seen} of the {count(cohorts)} cohorts (log-rank test for trend: {numbers})."
+    which = "two" if cohorts == 2 else count(cohorts)
+    if differ:
+        return f"The retention curves of the {which} cohorts differed (log-rank test: {numbers})."
+    return f"No clear difference between the retention curves of the {which} cohorts was seen (log-rank test: {numbers})."
