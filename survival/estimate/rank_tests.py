@@ -96,8 +96,8 @@ def rank_test(
 
     Always the overall test; with `trend` one with scores 1..k in the order of the groups; with `pairwise` ("holm")
     every pair on the risk sets of the two, p adjusted over the pairs. Within `strata` observed minus
-    expected and variances add up. A test without events, or of groups that are never at risk together, is
-    NaN.
+    expected and variances add up. Weights count customers. A test without events, or of groups that are
+    never at risk together, is NaN.
 
     Raises ArgumentError for an unknown weighting or adjustment and for fewer than two groups; see
     `episode_arrays` for the data. Source: R's survdiff (everybody enters at 0); with late entry the score

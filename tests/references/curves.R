@@ -67,8 +67,8 @@ hyper <- function(d, groups) {
   strata <- if (is.null(d$strata)) rep(1, nrow(d)) else d$strata
   for (s in unique(strata)) for (t in sort(unique(d$stop[d$event == 1 & strata == s]))) {
     risk <- strata == s & start < t & d$stop >= t
-    n <- vapply(groups, function(g) sum(w[risk & d$group == g]), 0)
-    x <- vapply(groups, function(g) sum(w[risk & d$group == g & d$stop == t & d$event == 1]), 0)
+    n <- vapply(groups, function(g) sum(w[risk & d$group == g]), 0, USE.NAMES = FALSE)
+    x <- vapply(groups, function(g) sum(w[risk & d$group == g & d$stop == t & d$event == 1]), 0, USE.NAMES = FALSE)
     N <- sum(n); X <- sum(x)
     u <- u + x - X * n / N; e <- e + X * n / N
     if (N > 1) v <- v + X * (N - X) / (N - 1) * (diag(n / N, k) - outer(n, n) / N^2)
@@ -174,7 +174,7 @@ tied <- function(d) {
   if (is.null(d$start)) d$stop <- y[, 1] else { d$start <- y[, 1]; d$stop <- y[, 2] }
   d
 }
-rounded_case <- case(rounded, c(0.3, 0.5, 0.7), 0.8, ranks = FALSE)
+rounded_case <- case(rounded, c(0.35, 0.55, 0.75), 0.8, ranks = FALSE)
 rounded_case$ranks <- ranks_of(tied(rounded))
 thirds_case <- case(thirds, c(1, 2, 2.5), 2.6, ranks = FALSE)
 thirds_case$ranks <- ranks_of(tied(thirds))
