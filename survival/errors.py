@@ -5,6 +5,8 @@ Each message says what is wrong, where, and what to do. The command line prints 
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class SurvivalError(Exception):
     """Parent of every error that a user's input can cause."""
@@ -19,7 +21,19 @@ class DataError(SurvivalError):
 
 
 class EstimationError(SurvivalError, ValueError):
-    """Something that cannot be estimated; a named answer, not a failure of the program."""
+    """Something that cannot be estimated; a named answer, not a failure of the program.
+
+    covariates: the coefficients that are not estimable; table: the numbers behind it (a pandas frame) or None;
+    finding: the id under which a study reports it.
+    """
+
+    def __init__(
+        self, message: str, *, covariates: tuple[str, ...] = (), table: Any = None, finding: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.covariates = covariates
+        self.table = table
+        self.finding = finding
 
 
 class ArgumentError(EstimationError):

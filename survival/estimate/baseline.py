@@ -1,0 +1,161 @@
+"""The baseline hazard of a Cox fit, and survival along covariate paths with its standard error.
+
+H(t | path) = Σ over the event times on the path of exp(x'beta) dΛ; its variance has the part of the hazard's increments
+and the part of beta (Therneau & Grambsch 2000, section 10.2; R's survfit.coxph). Increments are of the ties method of the fit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from survival.estimate.partial_likelihood import Likelihood
+from survival.estimate.risk_sets import Floats, Ints, RiskSets, SlotIndex
+
+_CELLS = 2_000_000  # path pieces x tenures x covariates alive at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """Increments at the m event times, ordered by stratum and time, at covariates x = 0 of the fit's inner columns.
+
+    time, stratum (m,); hazard (m,) dΛ; variance (m,) of dΛ; mean_hazard (m, p) dΛ x the mean covariates at risk;
+    first_entry, last_exit (S,) of each stratum.
+    """
+
+    time: Floats
+    stratum: Ints
+    hazard: Floats
+    variance: Floats
+    mean_hazard: Floats
+    first_entry: Floats
+    last_exit: Floats
+
+    def __post_init__(self) -> None:
+        for name in ("time", "stratum", "hazard", "variance", "mean_hazard", "first_entry", "last_exit"):
+            getattr(self, name).flags.writeable = False
+
+
+def baseline_of(sets: RiskSets, at: Likelihood) -> Baseline:
+    """Baseline increments at the fitted likelihood `at`."""
+    live = sets.event_slots
+    m, s1, e1 = at.moments, at.sums.s1[live], at.sums.e1[live]
+    unit = np.exp(-at.shift)
+    mean_hazard = (m.d2[live, None] * s1 - m.d2c[live, None] * e1) * unit
+    return Baseline(
+        sets.slot_time[live], sets.slot_stratum[live].astype(np.intp), m.d1[live] * unit, m.d2[live] * unit**2,
+        mean_hazard, sets.first_entry.copy(), sets.last_exit.copy(),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """m pieces (begin, end] of the covariate paths of q subjects, in order of subject and time.
+
+    subject (m,) codes 0..q-1; stratum (m,); x (m, p) inner covariates.
+    """
+
+    subject: Ints
+    begin: Floats
+    end: Floats
+    stratum: Ints
+    x: Floats
+
+
+def at_zero(base: Baseline, beta: Floats, variance: Floats, zero: Floats) -> tuple[Floats, Floats, Floats]:
+    """(m,) hazard, cumulative hazard and its standard error where the user's covariates are 0; `zero` (p,) is
+    that point in inner units. Far from the data these over- or underflow, as the quantity itself does."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        risk = np.exp(zero @ beta)
+        start = np.flatnonzero(np.concatenate(([True], np.diff(base.stratum) != 0)))
+        lengths = np.diff(np.append(start, base.stratum.size))
+
+        def within(values: Floats) -> Floats:
+            total = np.cumsum(values, axis=0)
+            before = np.concatenate((np.zeros_like(total[:1]), total))[start]
+            return total - np.repeat(before, lengths, axis=0)
+
+        cumulative = within(base.hazard)
+        slope = within(base.mean_hazard) - cumulative[:, None] * zero
+        spread = within(base.variance) + np.einsum("ij,ij->i", slope @ variance, slope)
+        return base.hazard * risk, cumulative * risk, np.sqrt(spread) * risk
+
+
+def cumulative_hazard(
+    base: Baseline, beta: Floats, variance: Floats, paths: Paths, tenures: Floats, given: Floats
+) -> tuple[Floats, Floats]:
+    """(q, T) cumulative hazard of each subject from given (q,) to each tenure (T,), and its standard error.
+
+    The last piece of a path goes on for ever. NaN before `given`, and beyond the last exit of the stratum
+    in which a subject is then.
+    """
+    index = SlotIndex(base.time, base.stratum, base.first_entry.size)
+    sums = (_from_zero(base.hazard), _from_zero(base.variance), _from_zero(base.mean_hazard))
+    subjects = given.size
+    first = np.searchsorted(paths.subject, np.arange(subjects))
+    end = paths.end.copy()
+    end[np.append(first[1:], paths.subject.size) - 1] = np.inf
+    begin = np.maximum(paths.begin, given[paths.subject])
+    hazard, error = np.empty((subjects, tenures.size)), np.empty((subjects, tenures.size))
+    piece = _Pieces(index, *sums, beta, variance, paths.x, paths.stratum, base.last_exit)
+    step = max(1, _CELLS // max(1, paths.subject.size * beta.size))
+    for low in range(0, tenures.size, step):
+        part = slice(low, low + step)
+        hazard[:, part], error[:, part] = piece.sum_by(paths.subject, first, begin, end, tenures[part])
+    early = tenures < given[:, None]
+    hazard[early], error[early] = np.nan, np.nan
+    return hazard, error
+
+
+def _from_zero(values: Floats) -> Floats:
+    return np.concatenate((np.zeros_like(values[:1]), np.cumsum(values, axis=0)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Pieces:
+    index: SlotIndex
+    hazard: Floats
+    variance: Floats
+    mean_hazard: Floats
+    beta: Floats
+    beta_variance: Floats
+    x: Floats
+    stratum: Ints
+    last_exit: Floats
+
+    def _count(self, time: Floats) -> Ints:
+        """(m, T) event times at or before `time` (m, T), over all strata before."""
+        stratum = np.broadcast_to(self.stratum[:, None], time.shape).ravel()
+        return (self.index.at(time.ravel(), stratum) - stratum).reshape(time.shape)
+
+    def sum_by(
+        self, subject: Ints, first: Ints, begin: Floats, end: Floats, tenures: Floats
+    ) -> tuple[Floats, Floats]:
+        until = np.minimum(end[:, None], tenures)
+        until = np.maximum(until, begin[:, None])
+        low, high = self._count(np.broadcast_to(begin[:, None], until.shape)), self._count(until)
+        risk = np.exp(self.x @ self.beta)[:, None]
+        unseen = (until > begin[:, None]) & (until > self.last_exit[self.stratum][:, None])
+        total = np.where(unseen, np.nan, self.hazard[high] - self.hazard[low])
+        slope = risk[..., None] * (
+            self.mean_hazard[high] - self.mean_hazard[low] - total[..., None] * self.x[:, None, :]
+        )
+        hazard = np.add.reduceat(risk * total, first, axis=0)
+        own = np.add.reduceat(risk**2 * (self.variance[high] - self.variance[low]), first, axis=0)
+        slope = np.add.reduceat(slope, first, axis=0)
+        from_beta = np.einsum("ijk,kl,ijl->ij", slope, self.beta_variance, slope, optimize=True)
+        return hazard, np.sqrt(own + from_beta)
+
+
+def survival_band(hazard: Floats, error: Floats, level: float) -> tuple[Floats, Floats, Floats, Floats]:
+    """Survival, its standard error and a log-log interval from a cumulative hazard and its standard error; no
+    interval (NaN) where the curve is still 1."""
+    z = stats.norm.ppf(0.5 + level / 2)
+    survival = np.exp(-hazard)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        factor = np.exp(z * error / hazard)
+        lower, upper = np.exp(-hazard * factor), np.exp(-hazard / factor)
+    known = hazard > 0
+    return survival, survival * error, np.where(known, lower, np.nan), np.where(known, upper, np.nan)

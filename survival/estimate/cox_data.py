@@ -1,0 +1,175 @@
+"""What a Cox fit works on: risk sets, inner columns, strata, units; made once, shared by fits and diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from survival.errors import ArgumentError
+from survival.estimate.design import Coding, design, formula_variables
+from survival.estimate.estimability import refuse_no_events
+from survival.estimate.risk_sets import Floats, Ints, RiskSets, episode_risk_sets, flow_risk_sets, sums_by
+from survival.flows.columns import complete
+from survival.flows.frames import EpisodeArrays, episode_arrays, pattern_codes
+from survival.flows.table import Flows
+
+
+@dataclass(frozen=True, eq=False)
+class Options:
+    """How a fit was asked for: the names of the columns and the settings."""
+
+    formula: str
+    stop: str
+    event: str
+    start: str | None
+    customer: str | None
+    spell: str | None
+    cluster: str | None
+    strata: tuple[str, ...]
+    weights: str | None
+    ties: str
+    robust: bool
+    penalizer: float
+    level: float
+
+
+@dataclass(frozen=True, eq=False)
+class CoxData:
+    """n design rows (episodes, or patterns of flows) and p inner columns x = (user's - centre) / scale.
+
+    low, high (p,) the user's smallest and largest values;
+    stratum (n,) codes or None; strata the labels of the S strata in sorted order and stratum_values their columns;
+    episodes or flows are what the rows came from; unit (n,) codes and unit_labels (n,) of the clusters of the robust variance.
+    rows is how many rows the user gave, weights not counted (the n of lifelines' penalty).
+    """
+
+    sets: RiskSets
+    x: Floats
+    centre: Floats
+    scale: Floats
+    low: Floats
+    high: Floats
+    names: tuple[str, ...]
+    coding: Coding
+    stratum: Ints | None
+    strata: tuple[str, ...]
+    stratum_values: pd.DataFrame
+    unit: Ints | None
+    unit_labels: Any
+    episodes: EpisodeArrays | None
+    flows: Flows | None
+    customers: int
+    rows: float
+    person_time: float
+
+    def columns(self, keep: Sequence[int]) -> CoxData:
+        """The same data with only these inner columns."""
+        index = list(keep)
+        if index == list(range(len(self.names))):
+            return self
+        return replace(
+            self,
+            x=np.ascontiguousarray(self.x[:, index]),
+            centre=self.centre[index],
+            scale=self.scale[index],
+            low=self.low[index],
+            high=self.high[index],
+            names=tuple(self.names[j] for j in index),
+        )
+
+    def at_risk(self) -> Floats:
+        """(K,) customers' rows at risk at each slot's time, over all strata; of flows, their weight."""
+        time = np.nan_to_num(self.sets.slot_time, nan=-np.inf)
+        if self.episodes is not None:
+            there = self.episodes.weight > 0
+            entered = np.searchsorted(np.sort(self.episodes.start[there]), time, side="left")
+            left = np.searchsorted(np.sort(self.episodes.stop[there]), time, side="left")
+            return (entered - left).astype(np.float64)
+        assert self.flows is not None
+        order = np.argsort(self.flows.time, kind="stable")
+        net = np.concatenate(([0.0], np.cumsum((self.flows.entered - self.flows.exited)[order])))
+        return net[np.searchsorted(self.flows.time[order], time, side="left")]
+
+
+def data_from_frame(frame: Any, options: Options) -> CoxData:
+    """Read, check and prepare a frame of episodes."""
+    formula = formula_variables(options.formula)
+    who = options.cluster or options.customer
+    try:
+        episodes = episode_arrays(
+            frame, options.stop, options.event, options.start, weights=options.weights,
+            customer=options.customer, spell=options.spell, keep=[*formula, *options.strata, *([who] if who else [])],
+        )  # fmt: skip
+    except ArgumentError as error:
+        raise _in_formula(error, formula) from error
+    stratum, values = strata_codes(episodes.columns, options.strata)
+    sets = episode_risk_sets(
+        episodes.start, episodes.stop, episodes.event, episodes.weight, stratum, len(values),
+        efron=options.ties == "efron",
+    )  # fmt: skip
+    refuse_no_events(sets)
+    unit = episodes.customer
+    if options.cluster:
+        unit = pd.factorize(complete(episodes.columns, options.cluster, "cluster"))[0].astype(np.intp)
+    labels = episodes.columns[who].to_numpy() if who else None
+    matrix, coding = design(episodes.columns, options.formula)
+    return _centred(
+        sets, matrix, np.ones(1), coding, stratum, values, unit, labels, episodes, None,
+        episodes.customers, float(len(episodes)), episodes.person_days,
+    )  # fmt: skip
+
+
+def data_from_flows(flows: Flows, options: Options) -> CoxData:
+    """Prepare flows; the covariates and strata are columns of their patterns."""
+    stratum, values = strata_codes(flows.patterns, options.strata)
+    sets = flow_risk_sets(flows, stratum, len(values), efron=options.ties == "efron")
+    refuse_no_events(sets)
+    matrix, coding = design(flows.patterns, options.formula)
+    rows = sums_by(flows.pattern, flows.entered, len(flows.patterns))
+    return _centred(
+        sets, matrix, rows, coding, stratum, values, None, None, None, flows,
+        flows.customers, float(rows.sum()), flows.person_days,
+    )  # fmt: skip
+
+
+def _in_formula(error: ArgumentError, names: Sequence[str]) -> ArgumentError:
+    """Says that it was the formula that named the column, when it was."""
+    if any(f"'{name}' is not in the frame" in str(error) for name in names):
+        return ArgumentError(f"formula: {error}")
+    return error
+
+
+def strata_codes(frame: pd.DataFrame, strata: Sequence[str]) -> tuple[Ints | None, pd.DataFrame]:
+    """Codes (n,) of the distinct combinations of the strata columns, in sorted order, and these; None without."""
+    if not strata:
+        return None, pd.DataFrame(index=range(1))
+    missing = [name for name in strata if name not in frame.columns]
+    if missing:
+        there = ", ".join(map(str, frame.columns))
+        raise ArgumentError(f"strata '{missing[0]}' is no column; there are: {there}")
+    return pattern_codes(frame, strata, len(frame))
+
+
+def _centred(
+    sets: RiskSets, x: Floats, rows: Floats, coding: Coding, stratum: Ints | None, values: pd.DataFrame,
+    unit: Ints | None, unit_labels: Any, episodes: EpisodeArrays | None, flows: Flows | None,
+    customers: int, n: float, person_time: float,
+) -> CoxData:  # fmt: skip
+    """Centre and scale the columns in place (this module made them). rows: how many episodes a design row is."""
+    low, high = x.min(axis=0), x.max(axis=0)
+    equal = rows.size == 1
+    centre = x.mean(axis=0) if equal else rows @ x / n
+    x -= centre
+    squares = np.einsum("ij,ij->j", x, x) if equal else rows @ (x * x)
+    scale = np.sqrt(squares / max(n - 1.0, 1.0))
+    scale[~(scale > 0)] = 1.0
+    x /= scale
+    labels = tuple(", ".join(map(str, row)) for row in values.itertuples(index=False, name=None))
+    return CoxData(
+        sets, x, centre, scale, low, high, coding.names, coding, stratum, labels if len(values.columns) else ("all",),
+        values, unit, unit_labels, episodes, flows, customers, n, person_time,
+    )  # fmt: skip

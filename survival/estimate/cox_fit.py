@@ -1,0 +1,226 @@
+"""The result of a Cox fit: immutable, tidy, and what can be asked of it afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from survival.errors import ArgumentError
+from survival.estimate import cox_diagnostics, cox_prediction
+from survival.estimate.baseline import Baseline, at_zero, survival_band
+from survival.estimate.concordance import Concordance
+from survival.estimate.cox_data import CoxData, Options
+from survival.estimate.design import Coding
+from survival.estimate.partial_likelihood import Likelihood
+from survival.estimate.risk_sets import Floats
+from survival.findings import Finding
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CoxFit:
+    """A fitted Cox model of p columns, of which q were estimable; all arrays are read-only.
+
+    names (p,) in the formula's order; estimated (q,) which of them; coefficients (p,), NaN where not estimable;
+    variance (p, p) what inference uses (robust when robust), model_variance (p, p) the inverse information.
+    customers, episodes, events, person_time are counts of what was fitted. findings: why something was not.
+    The data are held by reference for residuals and diagnostics, and left behind when the fit is pickled.
+    """
+
+    options: Options
+    names: tuple[str, ...]
+    terms: dict[str, tuple[int, ...]]
+    estimated: tuple[int, ...]
+    coefficients: Floats
+    variance: Floats
+    model_variance: Floats
+    log_likelihood_null: float
+    log_likelihood: float
+    wald_statistic: float
+    score_statistic: float
+    iterations: int
+    customers: int
+    episodes: int
+    events: int
+    person_time: float
+    concordance: Concordance
+    findings: tuple[Finding, ...]
+    strata: tuple[str, ...]
+    stratum_values: pd.DataFrame
+    coding: Coding
+    base: Baseline
+    inner: tuple[Floats, Floats, Floats, Floats]  # beta, variance, centre, scale of the inner columns, (q,) …
+    columns: tuple[int, ...]  # of the design matrix, when only some of its columns are in the model
+    _data: tuple[CoxData, Likelihood] | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        for array in (self.coefficients, self.variance, self.model_variance, *self.inner):
+            array.flags.writeable = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_data": None}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, CoxFit):
+            return NotImplemented
+        mine, theirs = self._identity(), other._identity()
+        return (
+            all(np.array_equal(a, b, equal_nan=True) for a, b in zip(mine[0], theirs[0]))
+            and mine[1] == theirs[1]
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.names, self.log_likelihood, self.log_likelihood_null))
+
+    def _identity(self) -> tuple[list[Floats], tuple[Any, ...]]:
+        numbers = np.array(
+            [self.log_likelihood, self.log_likelihood_null, float(self.events), float(self.episodes)]
+        )
+        settings = tuple(getattr(self.options, item.name) for item in fields(Options))
+        return [self.coefficients, self.variance, numbers], (self.names, settings)
+
+    def __repr__(self) -> str:
+        head = (
+            f"Cox model of {self.events:,} events in {self.episodes:,} episodes of {self.customers:,} customers "
+            f"(ties: {self.options.ties}{', robust' if self.options.robust else ''})"
+        )
+        shown = self.tidy()[["covariate", "coef", "hazard_ratio", "ci_lower", "ci_upper", "z", "p"]]
+        lines = [f"  {finding.id}: {finding.message}" for finding in self.findings]
+        return "\n".join([head, shown.to_string(index=False, float_format=lambda v: f"{v:.4g}"), *lines])
+
+    def tidy(self) -> pd.DataFrame:
+        """One row a column of the model: covariate, coef, hazard_ratio, ci_lower, ci_upper, se, robust_se, z, p, level.
+
+        The interval is of the hazard ratio; z, p and the interval use the robust variance when the fit is
+        robust. What is not estimable is NaN throughout, and has its reason in `findings`.
+        """
+        nothing = np.full(len(self.names), np.nan)
+        se = np.sqrt(np.diag(self.model_variance))
+        used = np.sqrt(np.diag(self.variance))
+        z = self.coefficients / used
+        half = stats.norm.ppf(0.5 + self.options.level / 2) * used
+        with np.errstate(over="ignore"):
+            ratio, lower, upper = (np.exp(self.coefficients + shift) for shift in (0.0, -half, half))
+        return pd.DataFrame(
+            {
+                "covariate": list(self.names),
+                "coef": self.coefficients.copy(),
+                "hazard_ratio": ratio,
+                "ci_lower": lower,
+                "ci_upper": upper,
+                "se": se,
+                "robust_se": used if self.options.robust else nothing,
+                "z": z,
+                "p": 2 * stats.norm.sf(np.abs(z)),
+                "level": self.options.level,
+            }
+        )
+
+    def glance(self) -> pd.DataFrame:
+        """One row: counts, log likelihoods, lr / wald / score statistics, df, p (of the likelihood ratio), aic, concordance."""
+        df = len(self.estimated)
+        ratio = 2 * (self.log_likelihood - self.log_likelihood_null)
+        row = {
+            "customers": self.customers,
+            "episodes": self.episodes,
+            "events": self.events,
+            "person_time": self.person_time,
+            "log_likelihood_null": self.log_likelihood_null,
+            "log_likelihood": self.log_likelihood,
+            "lr_statistic": ratio,
+            "wald_statistic": self.wald_statistic,
+            "score_statistic": self.score_statistic,
+            "df": df,
+            "p": float(stats.chi2.sf(ratio, df)),
+            "aic": 2 * df - 2 * self.log_likelihood,
+            "concordance": self.concordance.value,
+            "concordance_se": self.concordance.standard_error,
+            "iterations": self.iterations,
+            "ties": self.options.ties,
+        }
+        return pd.DataFrame([row])
+
+    def proportional_hazards(self, transform: str = "km") -> pd.DataFrame:
+        """Score test of proportional hazards: covariate, statistic, df, p; the last row is GLOBAL. As R's cox.zph.
+
+        transform: km, identity, log or rank (among the events). Raises ArgumentError for another one.
+        """
+        data, at = self._held("proportional_hazards")
+        return cox_diagnostics.proportional_hazards(self.names, self.estimated, data, at, transform)
+
+    def time_varying_effects(self, transform: str = "km", points: int = 40) -> pd.DataFrame:
+        """Smoothed beta(t): covariate, tenure, estimate, ci_lower, ci_upper, level; `points` rows a covariate.
+
+        A natural cubic spline (4 df) through the scaled Schoenfeld residuals on the transformed time, as R's plot.cox.zph.
+        """
+        data, at = self._held("time_varying_effects")
+        beta, scale = self.inner[0], self.inner[3]
+        return cox_diagnostics.time_varying_effects(
+            data, at, beta, scale, transform, points, self.options.level
+        )
+
+    def residuals(self, kind: str, by: str | None = None) -> pd.DataFrame:
+        """Residuals: martingale, deviance, score, dfbeta (a row an episode), schoenfeld, scaled_schoenfeld (a row an event).
+
+        by: 'episode' or 'customer' (the unit of the robust variance), summed. Deviance is by customer unless told
+        otherwise: of single episodes it means little. Weights and signs as R's residuals.coxph.
+        Columns: martingale and deviance have one named so, the others one a covariate; beside these customer (or unit),
+        and start, stop, event of an episode, or stratum and tenure of an event. Raises ArgumentError for
+        another kind, and for a fit from flows, which has no episodes.
+        """
+        data, at = self._held("residuals")
+        return cox_diagnostics.residuals(
+            kind, by, data, at, self.inner[0], self.inner[3], self._model_inner()
+        )
+
+    def baseline(self) -> pd.DataFrame:
+        """Hazard where every covariate is 0, at the event times: stratum, tenure, hazard, cumulative_hazard, survival,
+        and se (of the cumulative hazard), ci_lower, ci_upper (of survival, log-log)."""
+        beta, variance, centre, scale = self.inner
+        hazard, total, error = at_zero(self.base, beta, variance, -centre / scale)
+        survival, _, lower, upper = survival_band(total, error, self.options.level)
+        return pd.DataFrame(
+            {
+                "stratum": [self.strata[code] for code in self.base.stratum],
+                "tenure": self.base.time.copy(),
+                "hazard": hazard,
+                "cumulative_hazard": total,
+                "survival": survival,
+                "se": error,
+                "ci_lower": lower,
+                "ci_upper": upper,
+            }
+        )
+
+    def predict_survival(
+        self,
+        path_or_rows: Any,
+        tenures: Sequence[float] | None = None,
+        given_tenure: float | str | None = None,
+    ) -> pd.DataFrame:
+        """Survival of each subject at each tenure: customer, tenure, survival, se, ci_lower, ci_upper (log-log).
+
+        path_or_rows: a frame with the covariates (and strata). With columns of the fit's start and stop it holds
+        covariate paths, a row a piece, subjects told apart by the fit's customer column (all one path
+        without it); else each row is a subject who keeps its values. A path's last piece goes on for ever.
+        tenures: default, the event times. given_tenure: a number, or a column, survived so far: survival is conditional on it.
+        NaN before given_tenure (default: the path's start), before the first entry, and beyond the last exit of the stratum.
+        Raises ArgumentError for columns, levels or strata that were not fitted and for pieces that overlap.
+        """
+        return cox_prediction.predict_survival(self, path_or_rows, tenures, given_tenure)
+
+    def _model_inner(self) -> Floats:
+        """Inverse information of the inner columns (q, q)."""
+        index = np.ix_(self.estimated, self.estimated)
+        return self.model_variance[index] * np.outer(self.inner[3], self.inner[3])
+
+    def _held(self, what: str) -> tuple[CoxData, Likelihood]:
+        if self._data is None:
+            raise ArgumentError(
+                f"{what} needs the data, which a saved fit does not carry: fit again with cox(...)"
+            )
+        return self._data

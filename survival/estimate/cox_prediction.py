@@ -1,0 +1,128 @@
+"""Survival of new rows or covariate paths under a Cox fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from survival.errors import ArgumentError, StructureError
+from survival.estimate.baseline import Paths, cumulative_hazard, survival_band
+from survival.estimate.design import formula_variables
+from survival.estimate.risk_sets import Floats, Ints
+from survival.flows.columns import column_names, complete, numbers, read_columns, refuse
+
+if TYPE_CHECKING:
+    from survival.estimate.cox_fit import CoxFit
+
+
+def predict_survival(
+    fit: CoxFit, frame: Any, tenures: Sequence[float] | None, given: float | str | None
+) -> pd.DataFrame:
+    """See `CoxFit.predict_survival`."""
+    there = column_names(frame)
+    options = fit.options
+    path_columns = [options.start or "start", options.stop]
+    is_path = all(name in there for name in path_columns)
+    who = options.customer if options.customer in there else None
+    wanted = [*formula_variables(options.formula), *options.strata, who]
+    wanted += [given if isinstance(given, str) else None, *(path_columns if is_path else [])]
+    table = read_columns(frame, wanted)
+    if not len(table):
+        raise ArgumentError("predict_survival: the frame has no rows")
+    stratum = _stratum(fit, table)
+    x = _inner(fit, table)
+    subject, labels = _subjects(table, who, is_path)
+    begin, end = (
+        (numbers(table, path_columns[0], "start"), numbers(table, path_columns[1], "stop"))
+        if is_path
+        else (fit.base.first_entry[stratum], np.full(len(table), np.inf))
+    )
+    order = np.lexsort((begin, subject))
+    paths = Paths(subject[order], begin[order], end[order], stratum[order], x[order])
+    _check_paths(paths, labels)
+    first = np.searchsorted(paths.subject, np.arange(len(labels)))
+    # Before the first entry of the stratum nobody was seen: the curve starts there.
+    origin = np.maximum(paths.begin[first], fit.base.first_entry[paths.stratum[first]])
+    since = _given(given, table, order[first], origin)
+    times = _tenures(fit, tenures)
+    hazard, error = cumulative_hazard(fit.base, fit.inner[0], fit.inner[1], paths, times, since)
+    survival, se, lower, upper = survival_band(hazard, error, options.level)
+    return pd.DataFrame(
+        {
+            "customer": np.repeat(np.asarray(labels), times.size),
+            "tenure": np.tile(times, len(labels)),
+            "survival": survival.ravel(),
+            "se": se.ravel(),
+            "ci_lower": lower.ravel(),
+            "ci_upper": upper.ravel(),
+        }
+    )
+
+
+def _inner(fit: CoxFit, table: pd.DataFrame) -> Floats:
+    """(n, q) inner columns of new rows."""
+    values = fit.coding.encode(table)[:, [fit.columns[j] for j in fit.estimated]]
+    return (values - fit.inner[2]) / fit.inner[3]
+
+
+def _stratum(fit: CoxFit, table: pd.DataFrame) -> Ints:
+    """Codes of the rows' strata; ArgumentError for one that was not fitted."""
+    if not fit.options.strata:
+        return np.zeros(len(table), np.intp)
+    known = {row: code for code, row in enumerate(fit.stratum_values.itertuples(index=False, name=None))}
+    rows = list(table[list(fit.options.strata)].itertuples(index=False, name=None))
+    strange = sorted({str(row) for row in rows if row not in known})
+    if strange:
+        raise ArgumentError(
+            f"strata that were not fitted: {', '.join(strange)}; fitted: {'; '.join(fit.strata)}"
+        )
+    return np.array([known[row] for row in rows], np.intp)
+
+
+def _subjects(table: pd.DataFrame, who: str | None, is_path: bool) -> tuple[Ints, Any]:
+    """Code of each row's subject, and the subjects' labels: a path's customer, else the row's number."""
+    if not is_path:
+        each = np.arange(len(table))
+        return each, table[who].to_numpy() if who else each
+    if who is None:
+        return np.zeros(len(table), np.intp), [0]
+    codes, labels = pd.factorize(complete(table, who, "customer"))
+    return codes.astype(np.intp), labels
+
+
+def _check_paths(paths: Paths, labels: Any) -> None:
+    shown = {"start": paths.begin, "stop": paths.end}
+    who = pd.Series(np.asarray(labels)[paths.subject])
+    refuse(~(paths.begin < paths.end), "a piece of a path must start before it stops", shown, who)
+    overlap = np.zeros(paths.begin.size, bool)
+    overlap[1:] = (paths.subject[1:] == paths.subject[:-1]) & (paths.begin[1:] < paths.end[:-1])
+    refuse(overlap, "pieces of one path overlap", shown, who)
+
+
+def _given(given: float | str | None, table: pd.DataFrame, rows: Ints, origin: Floats) -> Floats:
+    if given is None:
+        return origin
+    by_row = isinstance(given, str)
+    values = (
+        numbers(table, str(given), "given_tenure")[rows] if by_row else np.full(origin.size, given, float)
+    )
+    if not np.isfinite(values).all():
+        raise StructureError(f"given_tenure must be a number of days; got {given!r}")
+    if (values < origin).any():
+        low = float(origin.max())
+        raise ArgumentError(
+            f"given_tenure is before the path's start or the first entry of the data ({low:g}): nothing is known there"
+        )
+    return values
+
+
+def _tenures(fit: CoxFit, tenures: Sequence[float] | None) -> Floats:
+    if tenures is None:
+        return np.unique(fit.base.time)
+    times = np.atleast_1d(np.asarray(tenures, np.float64))
+    if times.ndim != 1 or not times.size or not np.isfinite(times).all():
+        raise ArgumentError(f"tenures must be a list of days; got {tenures!r}")
+    return times

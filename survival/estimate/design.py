@@ -1,0 +1,228 @@
+"""From a formula and a frame to the design matrix, and the same coding for new rows.
+
+Formulas are formulaic's (Wilkinson notation). Text is treatment-coded against its first level in sorted
+order and named `plan[T.pro]`; no intercept column is kept, since the baseline hazard is the intercept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from formulaic import Formula, ModelSpec
+from formulaic.errors import FormulaicError
+from numpy.typing import NDArray
+
+from survival.errors import ArgumentError, StructureError
+
+Floats = NDArray[np.float64]
+Levels = tuple[str, ...]
+
+_NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")  # of pandas' infer_dtype
+_ANSI = re.compile(r"\x1b?\[\d+(;\d+)*m|[⧛⧚]")
+
+
+@dataclass(frozen=True, eq=False)
+class Coding:
+    """How a formula's columns are made: names (p,) of the columns, terms -> their columns, levels of each text
+    variable (None: a number). `spec` is formulaic's, None when every term is one plain variable."""
+
+    formula: str
+    names: tuple[str, ...]
+    terms: Mapping[str, tuple[int, ...]]
+    levels: Mapping[str, Levels | None]
+    spec: ModelSpec | None = field(repr=False, default=None)
+
+    def encode(self, frame: pd.DataFrame) -> Floats:
+        """(n, p) matrix of new rows. Raises as `design`, and ArgumentError for a level that was not fitted."""
+        variables = {name: _variable(frame, name, known) for name, known in _pick(frame, self.levels).items()}
+        _refuse_missing(variables)
+        if self.spec is None:
+            return _plain_matrix(variables, self.levels, len(frame))
+        matrix = self.spec.get_model_matrix(pd.DataFrame(variables), context={})
+        return _finite(np.ascontiguousarray(_without_intercept(matrix), np.float64), self.names)
+
+
+def formula_variables(formula: str) -> tuple[str, ...]:
+    """The columns that a formula reads, in order of appearance. Raises ArgumentError when it cannot be parsed."""
+    parsed = _parse(formula)
+    return tuple(sorted(map(str, parsed.required_variables), key=formula.find))
+
+
+def design(frame: pd.DataFrame, formula: str) -> tuple[Floats, Coding]:
+    """The design matrix (n, p), freshly allocated and in row order, and its coding.
+
+    Raises ArgumentError for a formula that cannot be parsed or names a column that is not there (with the
+    nearest spelling), StructureError for missing or infinite values, naming the columns and their counts.
+    """
+    names = formula_variables(formula)
+    variables = {name: _variable(frame, name) for name in _pick(frame, names)}
+    _refuse_missing(variables)
+    levels = {name: _levels(column) for name, column in variables.items()}
+    parsed = _parse(formula)
+    plain = [str(term) for term in parsed if str(term) != "1"]
+    if set(plain) == set(names):
+        return _plain(variables, {name: levels[name] for name in plain}, formula, len(frame))
+    try:
+        matrix = parsed.get_model_matrix(pd.DataFrame(variables), context={}, na_action="ignore")
+    except (FormulaicError, TypeError, ValueError, NameError, SyntaxError) as error:
+        raise ArgumentError(f"formula '{formula}' cannot be evaluated: {_clean(error)}") from error
+    return _from_formulaic(matrix, formula, levels)
+
+
+def _from_formulaic(matrix: Any, formula: str, levels: Mapping[str, Levels | None]) -> tuple[Floats, Coding]:
+    spec = matrix.model_spec
+    columns = [name for name in spec.column_names if name != "Intercept"]
+    place = {name: i for i, name in enumerate(columns)}
+    terms = {
+        str(term): tuple(place[spec.column_names[i]] for i in where)
+        for term, where in spec.term_indices.items()
+        if str(term) != "1"
+    }
+    if len(place) != len(columns):
+        twice = sorted({name for name in columns if columns.count(name) > 1})
+        raise ArgumentError(f"formula '{formula}' makes a column twice: {', '.join(twice)}")
+    coding = Coding(formula, tuple(columns), terms, levels, spec)
+    values = np.array(_without_intercept(matrix), np.float64, order="C")
+    return _finite(values, coding.names), coding
+
+
+def _plain(
+    variables: Mapping[str, Any], levels: Mapping[str, Levels | None], formula: str, rows: int
+) -> tuple[Floats, Coding]:
+    names: list[str] = []
+    terms = {}
+    for name, known in levels.items():
+        columns = [name] if known is None else [f"{name}[T.{level}]" for level in _coded(known)]
+        terms[name] = tuple(range(len(names), len(names) + len(columns)))
+        names += columns
+    return _plain_matrix(variables, levels, rows), Coding(formula, tuple(names), terms, levels)
+
+
+def _plain_matrix(variables: Mapping[str, Any], levels: Mapping[str, Levels | None], rows: int) -> Floats:
+    width = sum(1 if known is None else len(_coded(known)) for known in levels.values())
+    matrix = np.empty((rows, width))
+    column = 0
+    for name, known in levels.items():
+        if known is None:
+            matrix[:, column] = variables[name]
+            column += 1
+            continue
+        for level in _coded(known):
+            matrix[:, column] = variables[name].codes == known.index(level)
+            column += 1
+    return matrix
+
+
+def _coded(known: Levels) -> Levels:
+    """The levels that get a column. A single level keeps its own, constant one: it is refused by name later."""
+    return known[1:] if len(known) > 1 else known
+
+
+def _parse(formula: str) -> Formula:
+    if not isinstance(formula, str):
+        raise ArgumentError(f"formula must be text like 'usage_drop + plan'; got {type(formula).__name__}")
+    try:
+        parsed = Formula(formula)
+        if hasattr(parsed, "lhs"):
+            raise ArgumentError(f"formula '{formula}': name the covariates only, without '~'")
+        if "1" not in map(str, parsed):
+            parsed = Formula(f"1 + {formula} + 1")
+    except (FormulaicError, SyntaxError) as error:
+        raise ArgumentError(f"formula '{formula}' cannot be read: {_clean(error)}") from error
+    if not parsed.required_variables:
+        raise ArgumentError(f"formula '{formula}' names no covariate")
+    return parsed
+
+
+def _clean(error: Exception) -> str:
+    return " ".join(_ANSI.sub("", str(error)).split())
+
+
+def _pick(frame: pd.DataFrame, names: Any) -> Any:
+    there = [str(name) for name in frame.columns]
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise ArgumentError("; ".join(not_there(name, there) for name in missing))
+    return names
+
+
+def not_there(name: str, there: Sequence[str]) -> str:
+    """Says that a name of the formula is no column, with the nearest spelling."""
+    near = get_close_matches(name, there, n=1, cutoff=0.6)
+    hint = f", did you mean '{near[0]}'?" if near else f"; the columns are: {', '.join(there[:20])}"
+    return f"the formula names '{name}', which is not there{hint}"
+
+
+def _variable(frame: pd.DataFrame, name: str, known: Levels | None = ()) -> Floats | pd.Categorical:
+    """A column as (n,) floats, NaN where missing, or as sorted categories; known = () when not yet fitted."""
+    column = frame[name]
+    kind = column.dtype
+    if pd.api.types.is_datetime64_any_dtype(kind) or pd.api.types.is_timedelta64_dtype(kind):
+        raise StructureError(f"covariate '{name}' holds dates ({kind}); give it as a number of days")
+    is_text = not (pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind))
+    if is_text and not isinstance(kind, pd.CategoricalDtype):
+        inferred = pd.api.types.infer_dtype(column, skipna=True)
+        is_text = inferred not in (*_NUMBERS, "boolean", "empty")
+    if known != () and is_text != (known is not None):
+        raise ArgumentError(
+            f"covariate '{name}' was fitted as {'text' if known else 'a number'}; now it is not"
+        )
+    if is_text:
+        return _categories(column, name, known or ())
+    if isinstance(kind, np.dtype) and kind.kind in "iubf":
+        return column.to_numpy(np.float64)
+    return pd.to_numeric(column.astype("object"), errors="coerce").to_numpy(np.float64, na_value=np.nan)
+
+
+def _categories(column: pd.Series, name: str, known: Levels) -> pd.Categorical:
+    held = (
+        column.array
+        if isinstance(column.dtype, pd.CategoricalDtype)
+        else pd.Categorical(column.astype(object))
+    )
+    used = held.remove_unused_categories()
+    text = [str(level) for level in used.categories]
+    levels = known or tuple(sorted(set(text)))
+    strange = sorted(set(text) - set(levels))
+    if strange:
+        raise ArgumentError(
+            f"covariate '{name}' has levels that were not fitted: {', '.join(strange)}; it has {', '.join(levels)}"
+        )
+    place = np.array([levels.index(level) for level in text], np.intp)
+    codes = np.where(used.codes >= 0, place[used.codes] if place.size else -1, -1)
+    return pd.Categorical.from_codes(codes, categories=list(levels))
+
+
+def _levels(column: Floats | pd.Categorical) -> Levels | None:
+    return tuple(column.categories) if isinstance(column, pd.Categorical) else None
+
+
+def _refuse_missing(variables: Mapping[str, Floats | pd.Categorical]) -> None:
+    counts = {name: int(pd.isna(column).sum()) for name, column in variables.items()}
+    bad = [f"'{name}' in {count:,} rows" for name, count in counts.items() if count]
+    if bad:
+        raise StructureError(
+            f"covariates with missing values: {', '.join(bad)}. Drop these rows, or give them a value or level of their own"
+        )
+    for name, column in variables.items():
+        if not isinstance(column, pd.Categorical) and np.isinf(column).any():
+            raise StructureError(f"covariate '{name}' is infinite in {int(np.isinf(column).sum()):,} rows")
+
+
+def _without_intercept(matrix: Any) -> pd.DataFrame:
+    frame = pd.DataFrame(matrix)
+    return frame.drop(columns="Intercept", errors="ignore")
+
+
+def _finite(matrix: Floats, names: Sequence[str]) -> Floats:
+    bad = ~np.isfinite(matrix)
+    if bad.any():
+        counts = ", ".join(f"'{name}' in {n:,} rows" for name, n in zip(names, bad.sum(axis=0)) if n)
+        raise StructureError(f"terms of the formula that are missing or infinite: {counts}")
+    return matrix

@@ -1,0 +1,112 @@
+"""Newton-Raphson with step halving for a concave log likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+from survival.errors import ConvergenceError
+from survival.estimate.partial_likelihood import Likelihood
+from survival.estimate.risk_sets import Floats
+
+LIKELIHOOD_TOLERANCE = 1e-9  # relative change of the log likelihood, as R's coxph.control
+_DECREMENT = 1e-13  # score' information^-1 score; one last step from here is exact to rounding
+_NOISE = 1e-9  # a decrement this small that no longer falls is rounding
+_HALVINGS = 30
+_SLOW = 0.05  # Newton's decrement falls quadratically; when it only falls by a factor, beta runs away
+
+
+@dataclass(frozen=True, eq=False)
+class Maximum:
+    """Where Newton stopped: `at` the likelihood at the last evaluated beta, `beta` one free step further.
+
+    information (p, p) includes the ridge; null is the likelihood at beta = 0, null_information its information.
+    runaway: the likelihood is flat while beta still moves along `direction` (p,): to be proven a separation.
+    """
+
+    beta: Floats
+    at: Likelihood
+    information: Floats
+    null: Likelihood
+    null_information: Floats
+    iterations: int
+    runaway: bool
+    direction: Floats
+
+
+def maximise(
+    evaluate: Callable[[Floats], Likelihood | None],
+    information: Callable[[Likelihood], Floats],
+    null: Likelihood,
+    null_information: Floats,
+    ridge: float = 0.0,
+    separated: Callable[[Floats], bool] = lambda direction: False,
+    max_iterations: int = 100,
+) -> Maximum:
+    """Maximise log_likelihood(beta) - ridge/2 |beta|² from beta = 0.
+
+    Stops when the log likelihood changes by less than 1e-9, relatively, and the scaled score is small. While
+    beta moves on a flat likelihood, `separated` is asked whether the step (p,) is a direction in which the
+    likelihood never falls. Raises ConvergenceError when it does not get there.
+    """
+    at, info = null, null_information + ridge * np.eye(null.beta.size)
+    previous, change, slow = np.inf, np.inf, 0
+    for iteration in range(max_iterations + 1):
+        gradient = at.score - ridge * at.beta
+        step = _solve(info, gradient)
+        decrement = float(gradient @ step)
+        flat = change <= LIKELIHOOD_TOLERANCE
+        if decrement <= _DECREMENT or (flat and decrement <= _NOISE and decrement > 0.25 * previous):
+            beta = at.beta + step if decrement <= _DECREMENT else at.beta
+            return Maximum(beta, at, info, null, null_information, iteration, False, step)
+        slow = slow + 1 if flat and decrement > _SLOW * previous else 0
+        new = None if slow >= 2 and separated(step) else _climb(evaluate, at, step, ridge)
+        if new is None or iteration == max_iterations:
+            # Nothing on the way is better: rounding decides, or the likelihood rises for ever.
+            runaway = decrement > _NOISE and separated(step)
+            if runaway or decrement <= _NOISE:
+                return Maximum(at.beta, at, info, null, null_information, iteration, runaway, step)
+            break
+        change = abs(new.log_likelihood - at.log_likelihood) / max(abs(null.log_likelihood), 1e-300)
+        previous, at = decrement, new
+        info = information(at) + ridge * np.eye(at.beta.size)
+    raise ConvergenceError(
+        f"the Cox model did not converge: after {iteration} iterations the log likelihood still changes by "
+        f"{change:.1g}, relatively. Look for covariates with extreme values, or pass a penalizer"
+    )
+
+
+def _climb(
+    evaluate: Callable[[Floats], Likelihood | None], at: Likelihood, step: Floats, ridge: float
+) -> Likelihood | None:
+    """The likelihood after the longest of step, step/2, step/4, … that does not go down."""
+
+    def value(point: Likelihood) -> float:
+        return point.log_likelihood - ridge / 2 * float(point.beta @ point.beta)
+
+    floor = value(at) - 1e-12 * abs(value(at))
+    for halving in range(_HALVINGS):
+        new = evaluate(at.beta + step / 2**halving)
+        if new is not None and value(new) >= floor:
+            return new
+    return None
+
+
+def _solve(information: Floats, gradient: Floats) -> Floats:
+    """information^-1 gradient, equilibrated; least squares when it is singular to rounding."""
+    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
+    try:
+        factor = linalg.cho_factor(information / np.outer(scale, scale))
+        return linalg.cho_solve(factor, gradient / scale) / scale
+    except linalg.LinAlgError:
+        return np.linalg.lstsq(information / np.outer(scale, scale), gradient / scale, rcond=1e-12)[0] / scale
+
+
+def invert(information: Floats) -> Floats:
+    """Inverse of a symmetric positive definite matrix, equilibrated."""
+    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
+    inverse = linalg.pinvh(information / np.outer(scale, scale), rtol=1e-14) / np.outer(scale, scale)
+    return (inverse + inverse.T) / 2

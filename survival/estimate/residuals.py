@@ -1,0 +1,117 @@
+"""Residuals of a Cox fit by episode, and the cluster-robust variance from them.
+
+Definitions and signs of R's residuals.coxph: martingale and score residuals are per unit of weight, dfbeta is weighted.
+Sources: Therneau & Grambsch (2000), chapters 4 and 7; Lin & Wei (1989) for the robust variance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import sparse
+
+from survival.estimate.partial_likelihood import BLOCK, Likelihood, cumulative, mean_at_events
+from survival.estimate.risk_sets import Floats, Ints, RiskSets
+
+
+def martingale(sets: RiskSets, at: Likelihood) -> Floats:
+    """(n,) events minus expected events of each episode, per unit of weight."""
+    begin, end = sets.bounds()
+    total = cumulative(at.moments.d1)
+    residual = -at.risk * (total[end] - total[begin])
+    row, slot = sets.event_row, sets.event_slot
+    residual[row] += 1.0 + at.risk[row] * at.moments.d1c[slot]
+    return residual
+
+
+def deviance(martingales: Floats, events: Floats) -> Floats:
+    """Deviance residuals from martingale residuals and event counts, one of each per row or per customer."""
+    expected = np.where(events > 0, events - martingales, 1.0)
+    log_part = np.where(events > 0, events * np.log(expected), 0.0)
+    return np.sign(martingales) * np.sqrt(np.maximum(-2.0 * (martingales + log_part), 0.0))
+
+
+def score(sets: RiskSets, x: Floats, at: Likelihood) -> Floats:
+    """(n, p) score residuals, per unit of weight: the terms of the score that each episode contributes."""
+    pieces = _score_blocks(sets, x, at, None)
+    return np.concatenate([block for _, block in pieces]) if len(x) else np.zeros_like(x)
+
+
+def robust_meat(sets: RiskSets, x: Floats, at: Likelihood, weight: Floats, unit: Ints) -> Floats:
+    """(p, p) sum over units (codes from 0) of the outer products of their weighted score residuals.
+
+    Runs over the episodes in order of unit, a block at a time: nothing of size n x p is made.
+    """
+    order = None if (np.diff(unit) >= 0).all() else np.argsort(unit, kind="stable")
+    ordered = unit if order is None else unit[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1], [True])))
+    p = x.shape[1]
+    meat, left = np.zeros((p, p)), np.zeros(p)
+    for low, residuals in _score_blocks(sets, x, at, order):
+        high = low + len(residuals)
+        rows = slice(low, high) if order is None else order[low:high]
+        # Units that begin in this block; the first row may go on with the unit of the block before.
+        begins = starts[np.searchsorted(starts, low) : np.searchsorted(starts, high)] - low
+        pointer = np.concatenate(([0], begins, [len(residuals)]))
+        columns = np.arange(len(residuals))
+        adding = sparse.csr_matrix((weight[rows], columns, pointer), shape=(pointer.size - 1, len(residuals)))
+        sums = adding @ residuals
+        sums[0] += left
+        meat += sums[:-1].T @ sums[:-1]
+        left = sums[-1]
+    return meat + np.outer(left, left)
+
+
+def _score_blocks(
+    sets: RiskSets, x: Floats, at: Likelihood, order: Ints | None
+) -> Iterator[tuple[int, Floats]]:
+    """Score residuals (rows, p) block by block, in row order or in `order`, each with its first position."""
+    begin, end = sets.bounds()
+    m, s1, e1 = at.moments, at.sums.s1, at.sums.e1
+    hazard = cumulative(m.d1)
+    mean_hazard = cumulative(m.d2[:, None] * s1 - m.d2c[:, None] * e1)
+    mean = mean_at_events(at, sets)
+    tied_mean = m.d2c[:, None] * s1 - m.d2cc[:, None] * e1
+    slot_of = np.full(x.shape[0], -1, np.int32)
+    slot_of[sets.event_row] = sets.event_slot
+    for low in range(0, x.shape[0], BLOCK):
+        rows = slice(low, low + BLOCK) if order is None else order[low : low + BLOCK]
+        a, b, r, z = begin[rows], end[rows], at.risk[rows, None], x[rows]
+        residual = z * (hazard[a] - hazard[b])[:, None]
+        residual += mean_hazard[b]
+        residual -= mean_hazard[a]
+        residual *= r
+        slot = slot_of[rows]
+        event = np.flatnonzero(slot >= 0)
+        k, ze = slot[event], z[event]
+        residual[event] += ze - mean[k] + r[event] * (ze * m.d1c[k, None] - tied_mean[k])
+        yield low, residual
+
+
+def schoenfeld(sets: RiskSets, x: Floats, at: Likelihood) -> tuple[Ints, Floats]:
+    """(e,) event numbers in order of stratum, time and row, and (e, p) covariates minus their mean at risk."""
+    order = np.lexsort((sets.event_row, sets.event_slot))
+    slot = sets.event_slot[order]
+    return order, x[sets.event_row[order]] - mean_at_events(at, sets)[slot]
+
+
+def scaled_schoenfeld(
+    residuals: Floats, stratum: Ints, used: Floats, information: Floats, beta: Floats
+) -> tuple[Floats, Floats]:
+    """(e, p) Schoenfeld residuals scaled to estimates of beta at their time, and their (p, p) variance; as R's cox.zph.
+
+    stratum (e,) of each event; used (S, p) the events of each stratum if the covariate varies in it, else 0:
+    where it does not, the scaled residual is NaN.
+    """
+    shared = np.minimum(used[:, :, None], used[:, None, :]).sum(axis=0)
+    average = information / np.where(shared > 0, shared, 1.0)
+    scaled = np.full_like(residuals, np.nan)
+    kinds, which = np.unique(used > 0, axis=0, return_inverse=True)
+    for kind, there in enumerate(kinds):
+        rows = np.flatnonzero(which.ravel()[stratum] == kind)
+        if there.any() and rows.size:
+            columns = np.flatnonzero(there)
+            inverse = np.linalg.inv(average[np.ix_(columns, columns)])
+            scaled[np.ix_(rows, columns)] = residuals[np.ix_(rows, columns)] @ inverse + beta[columns]
+    return scaled, np.asarray(np.linalg.inv(average), np.float64)

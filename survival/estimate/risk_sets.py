@@ -1,0 +1,220 @@
+"""Where entries, exits and events lie among the event times: all that a Cox kernel needs beside covariates.
+
+Episode i is at risk at the event times k in [a_i, b_i), a_i = event times <= start_i, b_i = event times <=
+stop_i, so a sum over a risk set is a cumulative sum of what enters at a_i and leaves at b_i. Flows hold the
+same movements, already added up by covariate pattern.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from survival.flows.table import Flows
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+_TABLE = 1_000_000  # look-up tables up to this size (or 4 x the rows) are cheaper than searching
+
+
+@dataclass(frozen=True, eq=False)
+class RiskSets:
+    """n design rows (episodes or patterns), K slots: each stratum's event times in order, then one empty
+    slot.
+
+    moves        (K, n) sparse by column, +weight where a row enters, -weight where it leaves
+    slot_time    (K,) event time; NaN in the empty slots
+    slot_stratum (K,) stratum code
+    last_slot    (K,) the empty slot of the same stratum
+    event_row, event_slot, event_weight, event_count
+                 (e,) design row, slot, summed weight and number of events
+    deaths       (K,) number of events at the slot; event_total (K,) their summed weight
+    tied         (f,) index into the e events of those that Efron corrects (slots with more than one event)
+    tie_slot, tie_share, tie_weight
+                 (L,) one row per slot and l = 0..d-1: slot, c = l/d, mean weight (Breslow: one row, c = 0, summed weight)
+    episodes     whether a design row is one episode (moves alternate between its entry and its exit)
+    first_entry, last_exit  (S,) of each stratum; NaN when it has nobody
+    """
+
+    moves: sparse.csc_matrix
+    slot_time: Floats
+    slot_stratum: Ints
+    last_slot: Ints
+    event_row: Ints
+    event_slot: Ints
+    event_weight: Floats
+    event_count: Floats
+    deaths: Floats
+    event_total: Floats
+    tied: Ints
+    tie_slot: Ints
+    tie_share: Floats
+    tie_weight: Floats
+    episodes: bool
+    first_entry: Floats
+    last_exit: Floats
+
+    @property
+    def slots(self) -> int:
+        """K."""
+        return self.slot_time.size
+
+    @property
+    def event_slots(self) -> Ints:
+        """The slots that are event times, in order of stratum and time."""
+        return np.flatnonzero(self.deaths > 0)
+
+    def bounds(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """(n,), (n,): the slots [a, b) at which each episode is at risk."""
+        pairs = self.moves.indices.reshape(-1, 2)
+        return pairs[:, 0], pairs[:, 1]
+
+
+def episode_risk_sets(
+    start: Floats,
+    stop: Floats,
+    event: NDArray[np.bool_],
+    weight: Floats,
+    stratum: Ints | None = None,
+    strata: int = 1,
+    *,
+    efron: bool = True,
+) -> RiskSets:
+    """Risk sets of n episodes (start, stop]; all arrays (n,), `stratum` codes 0..strata-1. Weight 0 is nobody."""
+    n = start.size
+    event = event & (weight > 0)
+    code = np.zeros(1, np.intp) if stratum is None else stratum
+    rows = np.flatnonzero(event)
+    index = SlotIndex(stop[rows], code if stratum is None else code[rows], strata)
+    pair = np.empty((n, 2), np.int32)
+    pair[:, 0] = index.at(start, code)
+    pair[:, 1] = index.at(stop, code)
+    net = np.empty((n, 2))
+    net[:, 0] = weight
+    np.negative(weight, out=net[:, 1])
+    pointer = np.arange(0, 2 * n + 2, 2, dtype=np.int32 if n < 2**29 else np.int64)
+    moves = sparse.csc_matrix((net.ravel(), pair.ravel(), pointer), shape=(index.slots, n), copy=False)
+    live = weight > 0
+    spans = _spans(start, stop, live if not live.all() else None, stratum, strata)
+    slot = pair[rows, 1].astype(np.intp) - 1
+    return _finish(moves, index, rows, slot, weight[rows], np.ones(rows.size), spans, efron, True)
+
+
+def flow_risk_sets(
+    flows: Flows, stratum: Ints | None = None, strata: int = 1, *, efron: bool = True
+) -> RiskSets:
+    """Risk sets of flows; design row = pattern, `stratum` (P,) the stratum of each pattern."""
+    order = np.argsort(flows.pattern, kind="stable")
+    pattern, time = flows.pattern[order], flows.time[order]
+    entered, exited = flows.entered[order], flows.exited[order]
+    events, deaths = flows.events[order], flows.deaths[order]
+    code = np.zeros(1, np.intp) if stratum is None else stratum[pattern]
+    rows = np.flatnonzero(events > 0)
+    index = SlotIndex(time[rows], code if stratum is None else code[rows], strata)
+    slot = index.at(time, code)
+    patterns = len(flows.patterns)
+    pointer = np.concatenate(([0], np.cumsum(np.bincount(pattern, minlength=patterns))))
+    moves = sparse.csc_matrix((entered - exited, slot, pointer), shape=(index.slots, patterns), copy=False)
+    first = _spans(time, time, entered > 0, None if stratum is None else code, strata)[0]
+    last = _spans(time, time, exited > 0, None if stratum is None else code, strata)[1]
+    return _finish(
+        moves, index, pattern[rows], slot[rows] - 1, events[rows], deaths[rows], (first, last), efron, False
+    )
+
+
+def sums_by(cell: Ints, values: Floats, size: int) -> Floats:
+    """(size,) sums of values (m,) by cell (m,)."""
+    return np.bincount(cell, values, minlength=size).astype(np.float64, copy=False)
+
+
+class SlotIndex:
+    """Maps (stratum, time) to the number of slots at or before it, by table where time is whole days."""
+
+    def __init__(self, event_time: Floats, event_stratum: Ints, strata: int) -> None:
+        self.times = np.unique(event_time)
+        self.width = self.times.size + 1
+        self.cells = np.unique(event_stratum * self.width + np.searchsorted(self.times, event_time) + 1)
+        self.strata = strata
+        self.slots = self.cells.size + strata
+        self.cell_stratum = self.cells // self.width
+        self.position = np.arange(self.cells.size) + self.cell_stratum  # one empty slot after each stratum
+
+    def at(self, time: Floats, stratum: Ints) -> Ints:
+        """(m,) slots at or before `time` in `stratum`, counted over all strata before it too."""
+        rank = self._rank(time)
+        if self.strata == 1:
+            return rank
+        key = stratum * self.width + rank
+        if self.strata * self.width <= max(4 * key.size, _TABLE):
+            table = np.zeros(self.strata * self.width, np.intp)
+            table[self.cells] = 1
+            return np.cumsum(table)[key] + stratum
+        return np.searchsorted(self.cells, key, side="right") + stratum
+
+    def _rank(self, time: Floats) -> Ints:
+        """(m,) distinct event times at or before `time`."""
+        times = self.times
+        if not times.size:
+            return np.zeros(time.size, np.intp)
+        low, high = times[0], times[-1]
+        whole = high - low <= max(4 * time.size, _TABLE) and bool((times == np.rint(times)).all())
+        if not whole:
+            return np.searchsorted(times, time, side="right")
+        table = np.zeros(int(high - low) + 2, np.intp)
+        table[(times - low).astype(np.intp) + 1] = 1
+        # floor(t) is enough: the event times are whole. Clip before the cast, times may be far outside.
+        day = np.clip(np.floor(time - low), -1, high - low).astype(np.intp) + 1
+        return np.cumsum(table)[day]
+
+
+def _spans(
+    start: Floats, stop: Floats, live: NDArray[np.bool_] | None, stratum: Ints | None, strata: int
+) -> tuple[Floats, Floats]:
+    if live is not None:
+        start, stop = start[live], stop[live]
+        stratum = None if stratum is None else stratum[live]
+    first, last = np.full(strata, np.inf), np.full(strata, -np.inf)
+    if stratum is None:
+        first[0], last[0] = start.min(initial=np.inf), stop.max(initial=-np.inf)
+    else:
+        np.minimum.at(first, stratum, start)
+        np.maximum.at(last, stratum, stop)
+    return np.where(np.isfinite(first), first, np.nan), np.where(np.isfinite(last), last, np.nan)
+
+
+def _finish(
+    moves: sparse.csc_matrix,
+    index: SlotIndex,
+    event_row: Ints,
+    event_slot: Ints,
+    event_weight: Floats,
+    event_count: Floats,
+    spans: tuple[Floats, Floats],
+    efron: bool,
+    episodes: bool,
+) -> RiskSets:
+    k = index.slots
+    slot_time, slot_stratum = np.full(k, np.nan), np.empty(k, np.intp)
+    slot_time[index.position] = index.times[index.cells % index.width - 1]
+    counts = np.bincount(index.cell_stratum, minlength=index.strata) + 1
+    slot_stratum[:] = np.repeat(np.arange(index.strata), counts)
+    last_slot = np.repeat(np.cumsum(counts) - 1, counts)
+    deaths = sums_by(event_slot, event_count, k)
+    total = sums_by(event_slot, event_weight, k)
+    live = np.flatnonzero(deaths > 0)
+    if efron:
+        repeat = deaths[live].astype(np.intp)
+        slot = np.repeat(live, repeat)
+        share = (np.arange(slot.size) - np.repeat(np.cumsum(repeat) - repeat, repeat)) / deaths[slot]
+        mean = (total[live] / deaths[live]).repeat(repeat)
+        tied = np.flatnonzero(deaths[event_slot] > 1)
+    else:
+        slot, share, mean, tied = live, np.zeros(live.size), total[live], np.empty(0, np.intp)
+    return RiskSets(
+        moves, slot_time, slot_stratum, last_slot, event_row, event_slot, event_weight, event_count, deaths,
+        total, tied, slot, share, mean, episodes, *spans,
+    )  # fmt: skip
