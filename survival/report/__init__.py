@@ -1,5 +1,6 @@
 """Reports: a list of blocks, rendered to HTML, Markdown and LaTeX."""
 
+from survival.report.displays import hazard_ratio_display, retention_display
 from survival.report.document import (
     Block,
     Bullets,
@@ -43,6 +44,7 @@ __all__ = [
     "csv_text",
     "display_frame",
     "hazard_findings",
+    "hazard_ratio_display",
     "hazard_sentence",
     "index_entry",
     "index_html",
@@ -51,6 +53,7 @@ __all__ = [
     "rank_test_sentence",
     "read_csv",
     "references",
+    "retention_display",
     "retention_range",
     "retention_sentence",
     "to_html",

@@ -66,9 +66,11 @@ def header(column: str) -> str:
 
 def _formatter(column: str, frame: pd.DataFrame) -> Callable[[Any], str]:
     if column in {"ci_lower", "ci_upper"}:
-        if _SHARES & set(frame.columns):
-            return numbers.percent
-        return (lambda x: numbers.ratio(x, limit=True)) if _RATIOS & set(frame.columns) else _number
+        # The interval is of the column that the table is about: its first ratio or share.
+        about = next((c for c in frame.columns if c in _RATIOS | _SHARES), None)
+        if about in _RATIOS:
+            return lambda x: numbers.ratio(x, limit=True)
+        return numbers.percent if about in _SHARES and "rmst" not in frame.columns else _number
     if column in _SHARES:
         return numbers.percent
     if column in _RATIOS:
@@ -172,13 +174,14 @@ def table_html(table: Table, number: int | None = None) -> str:
     display, notes = shown(table)
     numeric = numeric_columns(display)
     label = f"<b>Table {number}.</b> " if number else ""
-    kind = [' class="n"' if n else "" for n in numeric]
+    short = [all(len(v) <= 28 for v in display.iloc[:, i]) for i in range(display.shape[1])]
+    kind = [' class="n"' if n else ' class="s"' if s else "" for n, s in zip(numeric, short)]
     head = "".join(f'<th scope="col"{k}>{escape(str(c))}</th>' for c, k in zip(display.columns, kind))
     head = head or '<th scope="col">Nothing</th>'
     rows = []
     for cells in display.itertuples(index=False, name=None):
-        first = f'<th scope="row">{escape(cells[0])}</th>' if cells else ""
-        rest = "".join(f"<td{k}>{escape(c)}</td>" for c, k in zip(cells[1:], kind[1:]))
+        first = f'<th scope="row"{kind[0]}>{_cell(cells[0])}</th>' if cells else ""
+        rest = "".join(f"<td{k}>{_cell(c)}</td>" for c, k in zip(cells[1:], kind[1:]))
         rows.append(f"<tr>{first}{rest}</tr>")
     if not rows:
         rows = [f'<tr><td colspan="{max(1, display.shape[1])}">No rows.</td></tr>']
@@ -190,6 +193,11 @@ def table_html(table: Table, number: int | None = None) -> str:
         + "\n".join(rows)
         + f"\n</tbody>\n</table></div>{foot}</div>"
     )
+
+
+def _cell(text: str) -> str:
+    """Escaped, and '< 0.001' kept on one line."""
+    return escape(text).replace("&lt; ", "&lt;\u00a0").replace("&gt; ", "&gt;\u00a0")
 
 
 # --- LaTeX -----------------------------------------------------------------------------------------------------------

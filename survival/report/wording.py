@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from survival.plot.forest import covariate_label
 from survival.plot.numbers import count, decimal, is_missing, months, p_phrase, percent, ratio
 
 FEW_EVENTS = 10
@@ -19,7 +20,7 @@ class Phrase:
     """How to speak of a covariate.
 
     A flag or level of a factor: `who` ('customers with two or more open tickets') against `others` ('the others'). A number:
-    `step` ('each further seat') and `what` ('the number of seats').
+    `step` ('each further seat') and `what` ('the number of seats'). Only `what`: an interaction.
     """
 
     who: str = ""
@@ -30,10 +31,12 @@ class Phrase:
 
 def phrase_for(covariate: str, *, number: bool, references: Mapping[str, str] | None = None) -> Phrase:
     """Words for a covariate that nobody described, from its name alone."""
+    if ":" in re.sub(r"\[.*?\]", "", covariate):
+        return Phrase(what=covariate_label(covariate))
     dummy = re.match(r"(.*)\[T\.(.*)\]$", covariate)
     if number:
         return Phrase(step=f"each further unit of {covariate}", what=covariate)
-    if dummy and ":" not in dummy.group(1):
+    if dummy:
         factor, level = dummy.groups()
         reference = (references or {}).get(factor)
         others = (
@@ -62,15 +65,15 @@ def hazard_sentence(
     phrase = phrase or phrase_for(str(row["covariate"]), number=number, references=references)
     if is_missing(row["hazard_ratio"]):
         return _not_estimable(row, phrase, events)
-    number = bool(phrase.step) and not phrase.who
-    said = _numbers(row, level)
     equal = ", the other covariates being equal" if adjusted else ""
-    if not _clear(row):
-        text = _null(row, phrase, number, equal, said)
-    elif number:
-        text = f"With {phrase.step}, customers left at {_times(row)}{equal} ({said})."
+    if ":" in str(row["covariate"]) and not phrase.who and not phrase.step:
+        text = _interaction(row, phrase, level)
+    elif not _clear(row):
+        text = _null(row, phrase, equal, level)
+    elif phrase.who:
+        text = f"{_upper(phrase.who)} left at {_clear_words(row, phrase.others, equal, level)}"
     else:
-        text = f"{_upper(phrase.who)} left at {_times(row)} of {phrase.others}{equal} ({said})."
+        text = f"With {phrase.step}, customers left at {_clear_words(row, '', equal, level)}"
     return text + _few(row, phrase, events) + _not_proportional(row, ph_alpha)
 
 
@@ -116,10 +119,26 @@ def _numbers(row: Mapping[str, Any], level: float) -> str:
     return f"{100 * level:g}% CI {ratio(low, limit=True)}–{ratio(high, limit=True)}, {p_phrase(row.get('p'))}"
 
 
-def _times(row: Mapping[str, Any]) -> str:
-    hr = float(row["hazard_ratio"])
-    lower = f", {_difference(hr)}," if hr < 1 and _difference(hr) else ""
-    return f"{ratio(hr)} times the rate{lower}"
+def _clear_words(row: Mapping[str, Any], others: str, equal: str, level: float) -> str:
+    """'1.84 times the rate of the others (...)', or where that reads badly 'a rate 59% lower than the others (HR ...)'."""
+    hr, said = float(row["hazard_ratio"]), _numbers(row, level)
+    if hr >= 1.095 or not _difference(hr):
+        return (
+            f"{ratio(hr, limit=True)} times the rate"
+            + (f" of {others}" if others else "")
+            + f"{equal} ({said})."
+        )
+    than = f" than {others}" if others else ""
+    return f"a rate {_difference(hr)}{than}{equal} (HR {ratio(hr, limit=True)}, {said})."
+
+
+def _interaction(row: Mapping[str, Any], phrase: Phrase, level: float) -> str:
+    """A product of covariates: its ratio is one of hazard ratios."""
+    said = f"ratio of hazard ratios {ratio(row['hazard_ratio'])}, {_numbers(row, level)}"
+    if not _clear(row):
+        return f"No clear interaction was seen in {phrase.what} ({said})."
+    how = "higher" if float(row["hazard_ratio"]) > 1 else "lower"
+    return f"Together ({phrase.what}) the churn rate was {how} than the two ratios multiplied ({said})."
 
 
 def _difference(hr: float) -> str:
@@ -132,9 +151,10 @@ def _difference(hr: float) -> str:
     return "" if float(text[:-1]) == 0 else f"{text} {'lower' if hr < 1 else 'higher'}"
 
 
-def _null(row: Mapping[str, Any], phrase: Phrase, number: bool, equal: str, said: str) -> str:
-    subject = f"with {phrase.step}" if number else f"between {phrase.who} and {phrase.others}"
-    text = f"No clear difference in churn rate was seen {subject}{equal}: HR {ratio(row['hazard_ratio'])} ({said})"
+def _null(row: Mapping[str, Any], phrase: Phrase, equal: str, level: float) -> str:
+    subject = f"between {phrase.who} and {phrase.others}" if phrase.who else f"with {phrase.step}"
+    text = f"No clear difference in churn rate was seen {subject}{equal}: HR {ratio(row['hazard_ratio'])}"
+    text += f" ({_numbers(row, level)})"
     if is_missing(row.get("ci_lower")) or is_missing(row.get("ci_upper")):
         return text + "."
     low, high = _difference(float(row["ci_lower"])), _difference(float(row["ci_upper"]))
