@@ -193,7 +193,7 @@ def _overall(excess: Floats, variance: Floats, name: str) -> RankTest:
     real = values > _SINGULAR * max(float(values[-1]), 0.0)
     df = int(real.sum()) if values[-1] > 0 else 0
     if not df:
-        return _none(name)
+        return _none(name, 0)
     statistic = float(((vectors[:, real].T @ excess) ** 2 / values[real]).sum())
     return RankTest(name, None, None, statistic, df, float(chdtrc(df, statistic)), float("nan"))
 
@@ -205,14 +205,14 @@ def _trend(excess: Floats, variance: Floats) -> RankTest:
 
 def _one_degree(name: str, a: Any, b: Any, excess: float, variance: float) -> RankTest:
     if variance <= 0:
-        return _none(name, a, b)
+        return _none(name, 1, a, b)
     statistic = excess**2 / variance
     return RankTest(name, a, b, statistic, 1, float(chdtrc(1, statistic)), float("nan"))
 
 
-def _none(name: str, a: Any = None, b: Any = None) -> RankTest:
+def _none(name: str, df: int, a: Any = None, b: Any = None) -> RankTest:
     nan = float("nan")
-    return RankTest(name, a, b, nan, 0 if a is None else 1, nan, nan)
+    return RankTest(name, a, b, nan, df, nan, nan)
 
 
 def _pairs(tables: Sequence[Table], labels: Sequence[Any], weighting: Weighting) -> list[RankTest]:
