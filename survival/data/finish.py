@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 
 from survival.data import contract as c
-from survival.data.classify import COLUMN, REASON, RESIDUE
+from survival.data.classify import REASON
 from survival.data.coerce import number
 from survival.data.contract import Column
 from survival.data.engine import Engine
@@ -68,6 +68,3 @@ def _value(used: ir.Table, column: Column, read: bool) -> ir.Value:
     return value.fill_null(column.fill) if read else ibis.literal(column.fill, type=column.type)
 
 
-def staging_columns(staged: ir.Table) -> list[str]:
-    """The checked columns of a staging table, without its bookkeeping."""
-    return [n for n in staged.columns if n not in (REASON, COLUMN, RESIDUE)]

@@ -33,6 +33,7 @@ def open_tables(
     *,
     root: Path,
     need: Need | None = None,
+    optional: Need | None = None,
     workspace: Path | None = None,
     progress: Progress | None = None,
     buckets: int | None = None,
@@ -42,7 +43,7 @@ def open_tables(
     """Read and check the tables of a config.
 
     `root` is where relative paths start; `need` names the tables and the columns that definitions and indicators read
-    (None: everything configured); `workspace` is where the scratch database goes; `progress` is told each step's name.
+    (None: everything configured), `optional` columns that they use where they are there; `workspace` is where the scratch database goes; `progress` is told each step's name.
     Raises DataError, which names every problem at once.
     """
     engine = Engine(workspace, memory_limit=memory_limit, threads=threads, timezone=spec.observed.timezone)
@@ -66,6 +67,7 @@ def open_tables(
             names,
             problems,
             need=need,
+            optional=optional,
             root=root,
             buckets=buckets,
             prints=prints,
@@ -175,6 +177,7 @@ def _checked(
     problems: list[str],
     *,
     need: Need | None,
+    optional: Need | None = None,
     root: Path,
     buckets: int | None,
     prints: Mapping[str, Mapping[str, Any]] | None = None,
@@ -182,7 +185,7 @@ def _checked(
 ) -> Tables:
     """Plan every reading, then check every table; DataError with all problems of the first stage that has any."""
     until, from_day = epoch_day(spec.observed.until), epoch_day(spec.observed.from_)
-    readings, missing = _readings(spec, sources, names, need)
+    readings, missing = _readings(spec, sources, names, need, optional)
     _raise(problems + missing)
     derive = spec.tables["customers"].derive_from
     check = Check(engine, sources, readings, until, root, derive, progress or (lambda step: None))
@@ -211,13 +214,14 @@ def _checked(
 
 
 def _readings(
-    spec: DataSpec, sources: Mapping[str, Source], names: list[str], need: Need | None
+    spec: DataSpec, sources: Mapping[str, Source], names: list[str], need: Need | None, optional: Need | None
 ) -> tuple[dict[str, Reading], list[str]]:
     readings, problems = {}, []
     for name in CONTRACT:
         if name in sources:
             table = spec.tables[name]
-            readings[name], missing = plan_reading(name, table, sources[name].columns, need, spec.date_format)
+            have = sources[name].columns
+            readings[name], missing = plan_reading(name, table, have, need, spec.date_format, optional)
             problems += missing
     if "customers" in names and spec.tables["customers"].derive_from is not None:
         columns = {"customer_id": "customer_id", "signed_up_on": "signed_up_on"}

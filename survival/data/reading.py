@@ -41,17 +41,26 @@ class Reading:
 
 
 def plan_reading(
-    name: str, spec: TableSpec, have: Collection[str], need: Need | None, date_format: DateFormat | None
+    name: str,
+    spec: TableSpec,
+    have: Collection[str],
+    need: Need | None,
+    date_format: DateFormat | None,
+    optional: Need | None = None,
 ) -> tuple[Reading, list[str]]:
-    """Map the table's columns to those that the source has; the problems say what is missing and what is there."""
+    """Map the table's columns to those that the source has; the problems say what is missing and what is there.
+
+    `optional` names columns that are read where the source has them, and not missed where it has not.
+    """
     logical = CONTRACT[name]
+    welcome = {logical.identifier, *(optional or {}).get(name, ())}
     needed = None if need is None else set(need.get(name, ()))
     signup_needed = need is None or "customers" not in need or "signed_up_on" in need["customers"]
     missing: list[str] = []
     columns: dict[str, str] = {}
     for column in logical.columns:
         source = spec.columns.get(column.name, column.name)
-        if not _wanted(column, logical, spec, source in have, needed, signup_needed):
+        if not _wanted(column, spec, source in have, needed, welcome, signup_needed):
             continue
         if source in have:
             columns[column.name] = source
@@ -70,20 +79,20 @@ def plan_reading(
 
 def _wanted(
     column: Column,
-    logical: LogicalTable,
     spec: TableSpec,
     there: bool,
     needed: set[str] | None,
+    welcome: Collection[str | None],
     signup_needed: bool,
 ) -> bool:
-    """Keys always; identifiers whenever they are there; the others if mapped or needed (no `need`: if there)."""
+    """Keys always; identifiers and optional columns whenever they are there; the others if mapped or needed."""
     if column.name in spec.columns:
         return True
     if column.stored == "signup" and not signup_needed:
         return False
     if column.required or (needed is not None and column.name in needed):
         return True
-    return there and (needed is None or column.name == logical.identifier)
+    return there and (needed is None or column.name in welcome)
 
 
 def _attributes(
