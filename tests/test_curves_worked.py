@@ -86,6 +86,9 @@ def test_seven_customers_quantiles() -> None:
     # The curve is 15/28 from 8 and 15/56 from 12: the median is 12, and nobody knows when three quarters are gone.
     table = kaplan_meier(SEVEN).quantile([0.1, 0.5, 0.75])
     np.testing.assert_array_equal(table["tenure"], [3, 12, np.nan])
+    assert kaplan_meier(LATE.assign(start=LATE["start"] + 1, stop=LATE["stop"] + 1), start="start").quantile(
+        0
+    )["tenure"].tolist() == [1]  # nobody has churned at the smallest entry
     flat = kaplan_meier({"stop": [1, 2, 3, 4], "event": [1, 1, 1, 1]}).quantile(0.5)
     assert flat["tenure"].tolist() == [2.5]  # exactly one half from 2 to 3: the middle, as R has it
 
