@@ -332,3 +332,14 @@ def test_seven_customers_hazard() -> None:
     assert np.isnan(table["ci_lower"][0])
     plain = hazard(SEVEN, interval="plain").tidy()
     np.testing.assert_allclose(plain["ci_upper"][3], total + Z * se, rtol=1e-14)
+
+
+def test_a_tail_of_few_keeps_its_digits() -> None:
+    random = np.random.default_rng(11)
+    weight, stop = random.random(20_000) * 1e3, random.permutation(20_000) + 1.0
+    weight[np.argmax(stop)] = 1e-3
+    table = kaplan_meier(
+        {"stop": stop, "event": random.random(20_000) < 0.5, "w": weight}, weights="w"
+    ).tidy()
+    np.testing.assert_allclose(table["at_risk"].iloc[-1], 1e-3, rtol=1e-13)  # 1e7 went before it
+    np.testing.assert_allclose(table["at_risk"].iloc[1], weight.sum(), rtol=1e-13)
