@@ -72,7 +72,7 @@ class Check:
             for a, source in reading.attributes.items()
             if not all(p.table[source].type().is_numeric() for p in self.sources[name].parts)
         }
-        parts = [coerced(p.table, reading, textual) for p in self.sources[name].parts]
+        parts = [coerced(p.table, reading, self.engine.step, textual) for p in self.sources[name].parts]
         return parts[0] if len(parts) == 1 else parts[0].union(*parts[1:])
 
     def _derived(self) -> ir.Table:
@@ -93,7 +93,8 @@ class Check:
         self.progress(f"check {name}")
         reading = self.readings[name]
         try:
-            staged = self.engine.create(f"{name}__rows", expression())
+            with self.engine.small_right():
+                staged = self.engine.create(f"{name}__rows", expression())
             staged, ambiguous = without_copies(self.engine, staged, reading)
             read = self._read(name, staged)
         except (DataError, duckdb.Error) as error:

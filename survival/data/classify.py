@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 
 import ibis
 import ibis.expr.types as ir
 
 from survival.data import contract as c
-from survival.data.coerce import checked, number, present, raw_text
+from survival.data.coerce import checked, cleaned, number, raw_text
 from survival.data.contract import Column
 from survival.data.reading import Reading
 
@@ -16,25 +16,38 @@ from survival.data.reading import Reading
 REASON, COLUMN, RESIDUE = "_reason", "_column", "_residue"
 
 
-def coerced(part: ir.Table, reading: Reading, textual: Collection[str] = (), **extra: ir.Value) -> ir.Table:
+Step = Callable[[ir.Table], ir.Table]
+
+
+def coerced(
+    part: ir.Table, reading: Reading, step: Step, textual: Collection[str] = (), **extra: ir.Value
+) -> ir.Table:
     """The raw part with typed values: `_filtered`, `_null` (a key is null), `_column` (1 + the first unreadable one).
 
     Attributes in `textual` stay text, whatever this part's type: another part has text there. `_residue` is the text of
-    the unreadable values: two rows that differ only there are not copies.
+    the unreadable values: two rows that differ only there are not copies. `step` ends a stage (a view): merged into one
+    expression, each value would be cleaned and parsed several times.
     """
-    raw = {column: part[reading.columns[column.name]] for column in reading.read}
-    values = {column: checked(v, column, reading.formats.get(column.name, ())) for column, v in raw.items()}
-    unread = {k: present(raw[k]) & values[k].isnull() for k in raw if _can_fail(raw[k], k)}
-    nulls = [~present(v) for k, v in raw.items() if not reading.nullable(k)]
-    out = {column.stored: _inclusive(column, v, reading) for column, v in values.items()}
-    out |= {name: _attribute(part[source], name in textual) for name, source in reading.attributes.items()}
-    codes = [(unread[k], _code(i)) for i, k in enumerate(judged(reading)) if k in unread]
-    out["_filtered"] = _filtered(part, reading)
-    out["_null"] = _any(nulls)
+    raw = {f"_raw_{k.stored}": cleaned(part[reading.columns[k.name]], k) for k in reading.read}
+    others = {n: _attribute(part[source], n in textual) for n, source in reading.attributes.items()}
+    clean = step(part.select(**raw, **others, **extra, _filtered=_filtered(part, reading)))
+    values = {
+        k.stored: checked(clean[f"_raw_{k.stored}"], k, reading.formats.get(k.name, ())) for k in reading.read
+    }
+    typed = step(clean.mutate(**values))
+    unread = {k: _unread(typed, k) for k in judged(reading) if _can_fail(clean[f"_raw_{k.stored}"], k)}
+    codes = [(bad, _code(i)) for i, k in enumerate(judged(reading)) if (bad := unread.get(k)) is not None]
+    out: dict[str, ir.Value] = {k.stored: _inclusive(k, typed[k.stored], reading) for k in reading.read}
+    out |= {name: typed[name] for name in (*others, *extra, "_filtered")}
+    out["_null"] = _any([typed[f"_raw_{k.stored}"].isnull() for k in reading.read if not reading.nullable(k)])
     out[COLUMN] = ibis.cases(*codes, else_=_code(-1)) if codes else _code(-1)
     if reading.identified:
-        out[RESIDUE] = _residue(raw, unread)
-    return part.select(**out, **extra)
+        out[RESIDUE] = _residue(typed, unread)
+    return step(typed.select(**out))
+
+
+def _unread(typed: ir.Table, column: Column) -> ir.BooleanValue:
+    return typed[f"_raw_{column.stored}"].notnull() & typed[column.stored].isnull()
 
 
 def _code(position: int) -> ir.IntegerScalar:
@@ -68,10 +81,10 @@ def _attribute(raw: ir.Value, textual: bool) -> ir.Value:
     return number(raw) if raw.type().is_numeric() and not textual else raw_text(raw)
 
 
-def _residue(raw: dict[Column, ir.Value], unread: dict[Column, ir.BooleanValue]) -> ir.StringValue:
+def _residue(typed: ir.Table, unread: Mapping[Column, ir.BooleanValue]) -> ir.StringValue:
     text: ir.StringValue = ibis.literal("")
     for column, bad in unread.items():
-        text = text + ibis.cases((bad, raw_text(raw[column]) + "\x1f"), else_="")
+        text = text + ibis.cases((bad, typed[f"_raw_{column.stored}"].cast("string") + "\x1f"), else_="")
     return text
 
 

@@ -1,6 +1,7 @@
 """From raw values to checked ones: each function gives the value, null where the raw value is blank or cannot be read.
 
-Text is trimmed first (ids are not), and blank text is null. A raw value that is there and gives null is unreadable.
+Values are `cleaned` first: text is trimmed (ids are not), blank text is null. A cleaned value that is there and gives null
+when `checked` is unreadable.
 """
 
 from __future__ import annotations
@@ -22,6 +23,12 @@ NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 _INT32 = 2**31 - 1
 
 
+def trimmed(text: ir.StringValue) -> ir.StringValue:
+    """Text without surrounding whitespace. Every blank sorts before '!': almost no value needs the costly strip."""
+    tidy = (text >= "!") & (text.right(1) >= "!")
+    return ibis.cases((tidy, text), else_=text.strip())
+
+
 def raw_text(value: ir.Value) -> ir.StringValue:
     """Any raw value as text, exactly as an id is compared; blank is null.
 
@@ -29,7 +36,9 @@ def raw_text(value: ir.Value) -> ir.StringValue:
     """
     kind = value.type()
     if kind.is_string():
-        return ibis.cases((value.strip().length() > 0, value), else_=ibis.null("string"))
+        return ibis.cases(
+            (value >= "!", value), (value.strip().length() > 0, value), else_=ibis.null("string")
+        )
     if kind.is_floating():
         whole = (value == value.floor()) & (value.abs() < 1e15)
         text = ibis.cases((whole, value.cast("int64").cast("string")), else_=value.cast("string"))
@@ -37,42 +46,36 @@ def raw_text(value: ir.Value) -> ir.StringValue:
     return value.cast("string")
 
 
+def cleaned(value: ir.Value, column: Column) -> ir.Value:
+    """A raw value, null where there is none (blank, NaN): text is trimmed unless it is an id, labels become text."""
+    kind = value.type()
+    if column.kind == "id":
+        return raw_text(value)
+    if kind.is_string():
+        return trimmed(value).nullif("")
+    if column.kind == "text":
+        return raw_text(value)
+    return ibis.cases((value.isnan(), ibis.null(kind)), else_=value) if kind.is_floating() else value
+
+
 def checked(value: ir.Value, column: Column, formats: Sequence[str]) -> ir.Value:
-    """The raw value as the checked column's type, null where it cannot be read."""
+    """A cleaned value as the checked column's type, null where it cannot be read."""
     if column.kind == "date":
         return day(value, formats)
     if column.kind == "number":
         return number(value)
     if column.kind == "count":
         return whole_number(value)
-    if column.kind == "flag":
-        return flag(value)
-    return raw_text(value) if column.kind == "id" else _label(value)
-
-
-def present(value: ir.Value) -> ir.BooleanValue:
-    """Whether a raw value is there at all: not null, not blank, not NaN."""
-    kind = value.type()
-    if kind.is_string():
-        return value.notnull() & (value.strip().length() > 0)
-    if kind.is_floating():
-        return value.notnull() & ~value.isnan()
-    return value.notnull()
-
-
-def _label(value: ir.Value) -> ir.StringValue:
-    text = raw_text(value)
-    return text.strip() if value.type().is_string() else text
+    return flag(value) if column.kind == "flag" else value
 
 
 def number(value: ir.Value) -> ir.FloatingValue:
     """A finite number as float64."""
     kind = value.type()
     if kind.is_string():
-        text = value.strip()
-        parsed = text.try_cast("float64")
+        parsed = value.try_cast("float64")
         # 'nan' and 'inf' are words for the engine's cast; a number in a table has digits
-        return ibis.cases((text.re_search(NUMBER) & ~parsed.isinf(), parsed), else_=ibis.null("float64"))
+        return ibis.cases((value.re_search(NUMBER) & ~parsed.isinf(), parsed), else_=ibis.null("float64"))
     if kind.is_floating():
         as_float = value.cast("float64")
         return ibis.cases((as_float.isnan() | as_float.isinf(), ibis.null("float64")), else_=as_float)
@@ -92,7 +95,7 @@ def flag(value: ir.Value) -> ir.BooleanValue:
     """true/false, t/f, yes/no, 1/0 in any case."""
     if value.type().is_boolean():
         return value
-    text = raw_text(value).strip().lower()
+    text = raw_text(value).lower()
     return ibis.cases((text.isin(TRUE), True), (text.isin(FALSE), False), else_=ibis.null("boolean"))
 
 
@@ -104,8 +107,7 @@ def day(value: ir.Value, formats: Sequence[str]) -> ir.IntegerValue:
     if kind.is_timestamp():
         return _epoch_day(value.cast("date"))
     if kind.is_string():
-        text = value.strip()
-        return _first([_formatted(text, pattern_of(f)) for f in formats]) if formats else _iso(text)
+        return _first([_formatted(value, pattern_of(f)) for f in formats]) if formats else _iso(value)
     if kind.is_numeric() and formats:  # 20240131 stored as a number
         text = raw_text(value)
         return _first([_formatted(text, pattern_of(f)) for f in formats])
@@ -122,7 +124,7 @@ def _epoch_day(date: ir.DateValue) -> ir.IntegerValue:
 
 def _iso(text: ir.StringValue) -> ir.IntegerValue:
     plain = _epoch_day(text.substr(0, 10).try_cast("date"))
-    moved = text.re_search(_OFFSET + "$") & (text.length() > 10)
+    moved = (text.length() > 10) & text.re_search(_OFFSET + "$")
     return ibis.cases(
         (~text.re_search(ISO), ibis.null("int32")),
         (moved & plain.notnull(), _moment(text.substr(0, 10), text.substr(11))),

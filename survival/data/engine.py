@@ -117,11 +117,22 @@ class Engine:
     @contextmanager
     def in_order(self) -> Iterator[None]:
         """Keep rows in the order of their source inside the block: for messages that show the first offending rows."""
-        self._connection.execute("SET GLOBAL preserve_insertion_order = true")
+        self._run("SET GLOBAL preserve_insertion_order = true")
         try:
             yield
         finally:
-            self._connection.execute("SET GLOBAL preserve_insertion_order = false")
+            self._run("SET GLOBAL preserve_insertion_order = false")
+
+    @contextmanager
+    def small_right(self) -> Iterator[None]:
+        """Hash the right side of joins inside the block, as written: how long a CSV file is cannot be known beforehand,
+        and a guess that it is short would hash all facts instead of the customers.
+        """
+        self._run("SET GLOBAL disabled_optimizers = 'build_side_probe_side'")
+        try:
+            yield
+        finally:
+            self._run("SET GLOBAL disabled_optimizers = ''")
 
     def fresh(self, prefix: str = "t") -> str:
         """A table name not handed out before."""
@@ -137,6 +148,10 @@ class Engine:
         """Name the expression without computing it."""
         self._run(f"CREATE OR REPLACE VIEW {_quoted(name)} AS {self.sql(expression)}")
         return ibis.table(expression.schema(), name=name)
+
+    def step(self, expression: ir.Table) -> ir.Table:
+        """A view of a fresh name: what follows reads its columns instead of repeating their expressions."""
+        return self.view(self.fresh("step"), expression)
 
     def insert(self, name: str, expression: ir.Table) -> int:
         """Append the expression's rows to the table `name`, column by column in order; returns how many."""

@@ -72,7 +72,7 @@ def _first(
                     "_raw": raw_text(numbered[reading.columns[column.name]]),
                     "_who": raw_text(numbered[reading.columns["customer_id"]]),
                 }
-                rows = coerced(numbered, reading, **extra)
+                rows = coerced(numbered, reading, engine.step, **extra)
                 bad = rows.filter(~rows["_filtered"] & ~rows["_null"] & (rows[COLUMN] == code))
                 here = engine.rows(
                     bad.select("_row", "_raw", "_who").order_by("_row").limit(limit - len(found))

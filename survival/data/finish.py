@@ -66,5 +66,3 @@ def _value(used: ir.Table, column: Column, read: bool) -> ir.Value:
     if column.fill is None:
         return value
     return value.fill_null(column.fill) if read else ibis.literal(column.fill, type=column.type)
-
-

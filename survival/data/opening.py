@@ -42,8 +42,8 @@ def open_tables(
 ) -> Tables:
     """Read and check the tables of a config.
 
-    `root` is where relative paths start; `need` names the tables and the columns that definitions and indicators read
-    (None: everything configured), `optional` columns that they use where they are there; `workspace` is where the scratch database goes; `progress` is told each step's name.
+    `root` is where relative paths start. `need` names the tables and the columns that definitions and indicators read
+    (None: everything configured). `workspace` is the folder for the scratch database, `progress` is told each step.
     Raises DataError, which names every problem at once.
     """
     engine = Engine(workspace, memory_limit=memory_limit, threads=threads, timezone=spec.observed.timezone)

@@ -144,7 +144,7 @@ class Opener:
     def _lines(self, name: str, files: tuple[Path, ...], shape: Layout) -> ir.Table:
         whole = shape.delimiter == " "
         relation = self.engine.connection.read_csv(
-            [str(f) for f in files],
+            [str(f) for f in files],  # type: ignore[arg-type] # a list is accepted, as documented
             columns=dict.fromkeys(["line"] if whole else shape.names, "VARCHAR"),
             auto_detect=False,
             header=True,
