@@ -38,9 +38,6 @@ def smoothed_hazard(
     """
     if len(hazard) == 0:
         return style.message("No churn was seen: there is no hazard to draw.")
-    if bandwidth is None and "bandwidth" in hazard:
-        widths = hazard["bandwidth"].dropna().unique()
-        bandwidth = float(widths[0]) if len(widths) == 1 else None
     groups = style.groups_in_order(hazard[by])[:6] if by else [None]
     labels = [style.shorten(str(g), 1.7) for g in groups]
     right = 0.3 if len(groups) == 1 else max(map(style.text_width, labels)) + 0.45
@@ -62,14 +59,31 @@ def smoothed_hazard(
                 label, (1, end), (1.03, at), xycoords=axes.get_yaxis_transform(), textcoords=axes.get_yaxis_transform(),
                 color=style.text_colour(colour), va="center", arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7},
             )  # fmt: skip
-    if bandwidth is not None:
+    stated = _bandwidth(hazard, bandwidth)
+    if stated:
         axes.text(
-            0.99, 0.97, f"bandwidth {decimal(bandwidth, 0 if bandwidth >= 10 else 1)} days", transform=axes.transAxes,
+            0.99, 0.97, stated, transform=axes.transAxes,
             ha="right", va="top", fontsize=8, color=style.SOFT,
         )  # fmt: skip
     if title:
         axes.set_title(title, pad=10)
     return figure
+
+
+def _bandwidth(hazard: pd.DataFrame, bandwidth: float | None) -> str:
+    """'bandwidth 42 days', or the range of those in the frame."""
+    if bandwidth is not None:
+        widths = [bandwidth]
+    else:
+        widths = sorted(hazard["bandwidth"].dropna().unique()) if "bandwidth" in hazard else []
+    texts = [decimal(w, 0 if w >= 10 else 1) for w in (widths[:1] + widths[-1:])]
+    if not texts:
+        return ""
+    return (
+        f"bandwidth {texts[0]} days"
+        if texts[0] == texts[-1]
+        else f"bandwidths {texts[0]} to {texts[-1]} days"
+    )
 
 
 def _last_value(rows: pd.DataFrame, column: str) -> float:

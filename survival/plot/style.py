@@ -108,7 +108,7 @@ def figure_function(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
 def svg_bytes(figure: Figure, title: str = "") -> bytes:
     """The figure as SVG; no date, no program, fixed ids."""
-    return _bytes(figure, "svg", {"Date": None, "Creator": None, "Title": title or None})
+    return _bytes(figure, "svg", {"Date": None, "Creator": None, **({"Title": title} if title else {})})
 
 
 def png_bytes(figure: Figure) -> bytes:
@@ -165,7 +165,7 @@ def colours(n: int, *, ordered: bool = False) -> list[str]:
     """n colours: dark to lighter along viridis for ordered groups, else of distinct hue and lightness."""
     if (ordered and n > 2) or n > len(NOMINAL):
         cmap = mpl.colormaps["viridis"]
-        return [mpl.colors.to_hex(cmap(x)) for x in np.linspace(0.02, 0.62, n)]
+        return [mpl.colors.to_hex(cmap(x)) for x in np.linspace(0.02, 0.58, n)]
     return list(NOMINAL[:n])
 
 

@@ -158,13 +158,13 @@ def read_csv(path: Path | io.StringIO, text_columns: tuple[str, ...] = TEXT_COLU
 
 # --- HTML ------------------------------------------------------------------------------------------------------------
 
-_NUMERIC = re.compile(r"[<>]?\s*[−-]?[\d∞][\d.,%–()\s∞−-]*\Z|–\Z|not estimable\Z|reference\Z")
+_NUMERIC = re.compile(r"[<>]?\s*[−-]?[\d∞][\d.,%–()\s∞−-]*\Z|–\Z|not estimable\Z|reference\Z|\Z")
 
 
 def numeric_columns(display: pd.DataFrame) -> list[bool]:
     """Which columns hold numbers, and so are set flush right."""
     return [
-        i > 0 and len(display) > 0 and all(bool(_NUMERIC.match(v)) for v in display.iloc[:, i])
+        i > 0 and any(display.iloc[:, i]) and all(bool(_NUMERIC.match(v)) for v in display.iloc[:, i])
         for i in range(display.shape[1])
     ]
 
