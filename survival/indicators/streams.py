@@ -49,7 +49,7 @@ def streams(
         for table in sorted({c.table for c in trailing})
     ]
     single = [c for c in columns if not isinstance(c, Trailing)]
-    return [*wide, *(_placed(tables, spine, c, columns, update_every) for c in single)]
+    return [*wide, *([_placed(tables, spine, single, columns, update_every)] if single else [])]
 
 
 def opening(spine: ir.Table, columns: Columns) -> ir.Table:
@@ -64,14 +64,23 @@ def _wide(rows: ir.Table, at: ir.IntegerValue, columns: Columns, amounts: Mappin
 
 
 def _placed(
-    tables: Tables, spine: ir.Table, channel: Channel, columns: Columns, update_every: int
+    tables: Tables, spine: ir.Table, channels: Sequence[Channel], columns: Columns, update_every: int
 ) -> ir.Table:
-    deltas = channel.deltas(tables)
-    rows = deltas.join(spine, "customer")
-    at = clipped(snapped(rows.day + channel.shift - rows.origin, update_every), rows.entry)
-    rows = rows.mutate(at=at)
+    """The deltas of several channels under one another, placed by one join."""
+    parts = []
+    for i, channel in enumerate(channels):
+        deltas = channel.deltas(tables)
+        which = ibis.literal(i, "int32")
+        parts.append(
+            deltas.select("customer", "amount", day=(deltas.day + channel.shift).cast("int32"), which=which)
+        )
+    rows = parts[0] if len(parts) == 1 else parts[0].union(*parts[1:])
+    rows = rows.join(spine, "customer")
+    rows = rows.mutate(at=clipped(snapped(rows.day - rows.origin, update_every), rows.entry))
     rows = rows.filter(rows["at"] < rows.exit)
-    return _wide(rows, rows["at"], columns, {columns[channel]: rows.amount})
+    zero = ibis.literal(0.0)
+    amounts = {columns[c]: (rows.which == i).ifelse(rows.amount, zero) for i, c in enumerate(channels)}
+    return _wide(rows, rows["at"], columns, amounts)
 
 
 def _scan(
