@@ -111,7 +111,7 @@ def _compare(
     both = np.concatenate((np.searchsorted(position, first), np.searchsorted(position, after)))
     sums = _dominance(at, weight, both, np.concatenate((slot, slot)), sets.slots)
     everyone = np.cumsum(sums_by(at, weight, sets.slots))
-    return sums[: slot.size], sums[slot.size :], everyone[slot]
+    return sums[: slot.size], sums[slot.size :], np.where(slot >= 0, everyone[slot], 0.0)
 
 
 def _dominance(at: Ints, weight: Floats, count: Ints, slot: Ints, slots: int) -> Floats:

@@ -13,7 +13,7 @@ from survival.estimate.partial_likelihood import Likelihood
 from survival.estimate.risk_sets import Floats
 
 LIKELIHOOD_TOLERANCE = 1e-9  # relative change of the log likelihood, as R's coxph.control
-_DECREMENT = 1e-13  # score' information^-1 score; one last step from here is exact to rounding
+_DECREMENT = 1e-17  # score' information^-1 score; one last step from here is exact to rounding
 _NOISE = 1e-9  # a decrement this small that no longer falls is rounding
 _HALVINGS = 30
 _SLOW = 0.05  # Newton's decrement falls quadratically; when it only falls by a factor, beta runs away

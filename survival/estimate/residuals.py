@@ -27,9 +27,9 @@ def martingale(sets: RiskSets, at: Likelihood) -> Floats:
 
 def deviance(martingales: Floats, events: Floats) -> Floats:
     """Deviance residuals from martingale residuals and event counts, one of each per row or per customer."""
-    expected = np.where(events > 0, events - martingales, 1.0)
-    log_part = np.where(events > 0, events * np.log(expected), 0.0)
-    return np.sign(martingales) * np.sqrt(np.maximum(-2.0 * (martingales + log_part), 0.0))
+    some = np.where(events > 0, events, 1.0)
+    log_part = np.where(events > 0, events * (np.log(some) + np.log1p(-martingales / some)), 0.0)
+    return np.sign(martingales) * np.sqrt(np.maximum(-2.0 * (martingales + log_part), 0.0)) + 0.0
 
 
 def score(sets: RiskSets, x: Floats, at: Likelihood) -> Floats:
