@@ -299,6 +299,18 @@ def test_hazard_is_shown_per_30_days_from_zero_with_its_bandwidth() -> None:
     assert "bandwidths 42 to 55 days" in texts(plot.smoothed_hazard(two, by="by"))
 
 
+def test_curves_and_sets_left_out_are_counted() -> None:
+    many = pd.concat([hazard().assign(by=f"s{i}") for i in range(8)])
+    figure = plot.smoothed_hazard(many, by="by")
+    assert len(figure.axes[0].lines) == 6
+    assert any("not shown: the last 2 of 8" in t for t in texts(figure))
+    one = hazard_ratios()[lambda d: d["model"] == "multivariable"]
+    definitions = pd.concat([one.assign(definition=f"d{i}") for i in range(6)])
+    said = texts(plot.forest(definitions, by="definition"))
+    assert "Not shown: the last 2 of 6" in said
+    assert said.count("1.84 (1.52–2.23)") == 4
+
+
 def test_flags_share_their_axes() -> None:
     figure = plot.hazard_by_flag(by_flag())
     first, second = figure.axes

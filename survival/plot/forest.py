@@ -66,7 +66,18 @@ def forest(
         return style.message("No hazard ratio was estimated.")
     sets = _sets(hazard_ratios, by)
     rows = _rows(hazard_ratios, sets, by, labels or {}, references or {})
-    return _draw(rows, sets, title, more, less)
+    figure = _draw(rows, sets, title, more, less)
+    left_out = hazard_ratios[by].nunique() - len(sets) if sets != [""] else 0
+    if left_out:
+        w, h = figure.get_size_inches()
+        figure.text(
+            0.1 / w,
+            0.1 / h,
+            f"Not shown: the last {left_out} of {left_out + len(sets)}",
+            fontsize=7.5,
+            color=style.SOFT,
+        )
+    return figure
 
 
 def _sets(frame: pd.DataFrame, by: str) -> list[str]:

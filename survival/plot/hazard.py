@@ -17,6 +17,7 @@ from survival.plot.numbers import decimal
 from survival.plot.style import Drawing
 
 PER_DAYS = 30.0
+MOST_CURVES = 6
 STATES: tuple[tuple[str, str, Any], ...] = (("off", style.OFF, (0, (5, 1.6))), ("on", style.ON, "solid"))
 
 
@@ -38,7 +39,8 @@ def smoothed_hazard(
     """
     if len(hazard) == 0:
         return style.message("No churn was seen: there is no hazard to draw.")
-    groups = style.groups_in_order(hazard[by])[:6] if by else [None]
+    everyone = style.groups_in_order(hazard[by]) if by else [None]
+    groups = everyone[:MOST_CURVES]
     labels = [style.shorten(str(g), 1.7) for g in groups]
     right = 0.3 if len(groups) == 1 else max(map(style.text_width, labels)) + 0.45
     figure = style.new_figure(0.95 + 5.4 + right, 3.85 if title else 3.6)
@@ -60,6 +62,8 @@ def smoothed_hazard(
                 color=style.text_colour(colour), va="center", arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7},
             )  # fmt: skip
     stated = _bandwidth(hazard, bandwidth)
+    if len(everyone) > MOST_CURVES:
+        stated += f"\nnot shown: the last {len(everyone) - MOST_CURVES} of {len(everyone)}"
     if stated:
         axes.text(
             0.99, 0.97, stated, transform=axes.transAxes,
@@ -138,7 +142,7 @@ def hazard_by_flag(
     columns = min(3, len(flags))
     rows = math.ceil(len(flags) / columns)
     panel_w, panel_h, gap_x, gap_y, left, bottom = 2.35, 1.75, 0.32, 0.62, 0.8, 0.6
-    top = 0.62 + (0.3 if title else 0)
+    top = 0.66 + (0.3 if title else 0)
     width = left + columns * panel_w + (columns - 1) * gap_x + 0.25
     figure = style.new_figure(max(width, 4.6), bottom + rows * panel_h + (rows - 1) * gap_y + top)
     steps, scale = value.startswith("cumulative"), 1.0 if value.startswith("cumulative") else per_days
@@ -190,7 +194,7 @@ def _flag_labels(
         Line2D([], [], color=style.OFF, linestyle=(0, (5, 1.6)), label="off"),
     ]
     figure.legend(
-        handles=keys, loc="upper left", bbox_to_anchor=(left / w, 1 - (0.34 if title else 0.05) / h), ncols=2,
+        handles=keys, loc="upper left", bbox_to_anchor=(left / w, 1 - (0.36 if title else 0.1) / h), ncols=2,
         borderpad=0, borderaxespad=0, handlelength=2.4, columnspacing=1.6,
     )  # fmt: skip
     figure.text(
