@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -59,15 +59,14 @@ def simulate(
     scenario: Annotated[str, typer.Option(help="which company")] = "crm",
     customers: Annotated[int, typer.Option(help="how many customers", min=1)] = 5000,
     seed: Annotated[int, typer.Option(help="same seed, same bytes")] = 7,
-    format_: Annotated[str, typer.Option("--format", help="parquet or csv")] = "parquet",
+    format_: Annotated[Literal["parquet", "csv"], typer.Option("--format", help="of the tables")] = "parquet",
 ) -> None:
     """Write the raw tables of a simulated company whose true hazard ratios are known."""
-    from survival.experiment.progress import steps
+    from survival.experiment.progress import counter
     from survival.simulate import simulate as simulate_company
 
-    with steps(_console()) as step:
-        step(f"simulating {customers:,} customers ({scenario}, seed {seed})")
-        simulate_company(scenario, customers=customers, seed=seed, out=out, format=format_)
+    with counter(_console(), f"simulating {customers:,} customers ({scenario}, seed {seed})") as progress:
+        simulate_company(scenario, customers=customers, seed=seed, out=out, format=format_, progress=progress)
     _console().print(f"wrote {out}/", highlight=False)
 
 

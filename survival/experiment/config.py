@@ -45,7 +45,6 @@ class RetentionSpec(Spec):
         None, description="of RMST, in days; default: the longest of `at` that every cohort reaches"
     )
     interval: Literal["log-log", "log", "plain"] = "log-log"
-    level: float = Field(0.95, gt=0, lt=1)
     mask_below: int = Field(
         10, ge=0, description="cells of the cohort triangle with fewer customers show no number"
     )
@@ -67,7 +66,11 @@ class Experiment(Spec):
     cohorts: CohortSpec | None = None
     model: ModelSpec = ModelSpec()
     retention: RetentionSpec = RetentionSpec()
+    labels: dict[str, str] = Field(
+        {}, description="name of a covariate: what reports call it, such as `two or more open tickets`"
+    )
     lag_profile: tuple[Annotated[int, Field(ge=0)], ...] = (0, 7, 14, 30, 60, 90)
+    level: float = Field(0.95, gt=0, lt=1, description="of every confidence interval")
     allow: dict[str, str] = Field({}, description="audit finding: the reason for accepting it")
     keep_episodes: bool = False
 
@@ -105,19 +108,20 @@ def load(
 
 def experiment_model() -> type[Experiment]:
     """`Experiment` with the kinds of definitions and indicators that are registered now."""
-    return create_model(
-        "Experiment",
-        __base__=Experiment,
-        churn=(dict[str, _one_of(definition_kinds())], Field(min_length=1)),
-        indicators=(dict[str, _one_of(indicator_kinds())], Field({})),
-    )
+    fields: dict[str, Any] = {
+        "churn": (_map_of(definition_kinds()), Field(min_length=1)),
+        "indicators": (_map_of(indicator_kinds()), Field({})),
+    }
+    return create_model("Experiment", __base__=Experiment, **fields)
 
 
-def _one_of(kinds: Mapping[str, type[Spec]]) -> Any:
+def _map_of(kinds: Mapping[str, type[Spec]]) -> Any:
+    """dict[str, one of the kinds], told apart by the key `kind`."""
     classes = tuple(kinds[kind] for kind in sorted(kinds))
-    if len(classes) == 1:
-        return classes[0]
-    return Annotated[Union[classes], Field(discriminator="kind")]  # noqa: UP007 (classes are known at run time only)
+    one: Any = classes[0]
+    if len(classes) > 1:
+        one = Annotated[Union[classes], Field(discriminator="kind")]  # noqa: UP007 (classes are known at run time only)
+    return dict.__class_getitem__((str, one))
 
 
 def json_schema() -> dict[str, Any]:

@@ -78,17 +78,11 @@ def _problem(item: Any, model: type[BaseModel], source: Source) -> Problem:
     if kind == "literal_error":
         allowed = _quoted(context["expected"])
         return Problem(path, f"got {value!r}.{suggestion(str(value), allowed)} Allowed: {listing(allowed)}.")
-    message = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return Problem(
-        path,
-        f"got {_short(value)}; it should be {message}."
-        if _is_rule(item["msg"])
-        else f"{message.rstrip('.')}.",
-    )
-
-
-def _is_rule(message: str) -> bool:
-    return message.startswith("Input should be ")
+    message = item["msg"].removeprefix("Value error, ").rstrip(".")
+    if kind == "value_error":
+        return Problem(path, f"{message}.")
+    rule = message.replace("Input should", "it should").replace("String should", "it should")
+    return Problem(path, f"got {_short(value)}; {rule}.")
 
 
 def _short(value: Any) -> str:

@@ -38,3 +38,14 @@ def steps(console: Console, total: int | None = None) -> Iterator[Step]:
 
         yield step
         end()
+
+
+@contextmanager
+def counter(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
+    """A function that takes how much is done of how much; the time is shown when all is."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    start = time.perf_counter()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+    console.print(f"  {name} [dim]{time.perf_counter() - start:.1f} s[/dim]", highlight=False)

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from formulaic import Formula
-from formulaic.errors import FormulaicError
-
-from survival.cohorts import PERIODS
+from survival.cohorts import COHORT, PERIODS
+from survival.errors import ArgumentError
+from survival.estimate.design import formula_variables
 from survival.experiment.problems import Problem, listing, suggestion
 
 if TYPE_CHECKING:
     from survival.experiment.config import Experiment
 
-COHORT = "cohort"
-
 
 def formula_names(formula: str | None) -> list[str]:
-    """The names that a right-hand side reads, in sorted order; none without a formula."""
-    return sorted(Formula(formula).required_variables) if formula else []
+    """The names that a right-hand side reads, in order of appearance; none without a formula."""
+    return list(formula_variables(formula)) if formula else []
 
 
 def model_names(experiment: Experiment) -> list[str]:
@@ -44,14 +41,14 @@ def customer_columns(experiment: Experiment) -> list[str]:
 
 def unresolved(experiment: Experiment, studies: Sequence[str] | None) -> list[Problem]:
     """Every name that means nothing, or two things; what a table lacks is found when its header is read."""
-    return [
+    problems = [
         *_unknown_study(experiment, studies),
         *_unknown_definitions(experiment),
-        *_unreadable_formula(experiment),
         *_unmapped_tables(experiment),
-        *_reserved(experiment.indicators, "indicators"),
-        *_no_cohort(experiment),
     ]
+    unreadable = _unreadable_formula(experiment)
+    problems += unreadable or [*_two_meanings(experiment), *_no_cohort(experiment)]
+    return [*problems, *_reserved(experiment.indicators, "indicators")]
 
 
 def _unknown_study(experiment: Experiment, studies: Sequence[str] | None) -> list[Problem]:
@@ -75,13 +72,18 @@ def _unknown_definitions(experiment: Experiment) -> list[Problem]:
 
 def _unreadable_formula(experiment: Experiment) -> list[Problem]:
     try:
-        names = formula_names(experiment.model.formula)
-    except (FormulaicError, SyntaxError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        return [
-            Problem(("model", "formula"), f"this is no formula: {reason}. Write it as in: low_usage + plan.")
-        ]
-    both = [n for n in names if n in experiment.indicators and n in (COHORT, *PERIODS)]
+        formula_names(experiment.model.formula)
+    except ArgumentError as error:
+        return [Problem(("model", "formula"), f"{error}. Write it as in: low_usage + plan.")]
+    return []
+
+
+def _two_meanings(experiment: Experiment) -> list[Problem]:
+    both = [
+        n
+        for n in formula_names(experiment.model.formula)
+        if n in experiment.indicators and n in (COHORT, *PERIODS)
+    ]
     return [
         Problem(("model", "formula"), f"'{n}' names an indicator and the cohort. Rename the indicator.")
         for n in both

@@ -99,6 +99,7 @@ def _value(node: yaml.Node, path: KeyPath, file: str, places: dict[KeyPath, str]
         return _mapping(node, path, file, places)
     if isinstance(node, yaml.SequenceNode):
         return [_value(child, (*path, i), file, places) for i, child in enumerate(node.value)]
+    assert isinstance(node, yaml.ScalarNode)
     return _scalar(node, as_text=_TEXT_UNDER in path)
 
 
@@ -116,7 +117,7 @@ def _mapping(node: yaml.MappingNode, path: KeyPath, file: str, places: dict[KeyP
     return result
 
 
-def _scalar(node: yaml.Node, as_text: bool) -> Any:
+def _scalar(node: yaml.ScalarNode, as_text: bool) -> Any:
     text = str(node.value)
     if node.style is not None:  # quoted or a block: always text
         return text

@@ -1,0 +1,28 @@
+"""The publishable report: what goes before churn, by how much, when, how early, and how sure that is."""
+
+from __future__ import annotations
+
+from survival.experiment.closing import closing_blocks
+from survival.experiment.hazard_blocks import (
+    hazard_curve_blocks,
+    hazard_ratio_blocks,
+    lag_blocks,
+    proportional_hazards_blocks,
+)
+from survival.experiment.models import headline, models
+from survival.experiment.study import Study
+from survival.report.document import Report
+
+
+def run(study: Study) -> Report:
+    """Univariable and multivariable Cox models of each definition, with the checks that a reader of them asks for."""
+    study.require_formula()
+    fitted = models(study)
+    blocks = [
+        *hazard_ratio_blocks(study, fitted),
+        *hazard_curve_blocks(study, fitted),
+        *proportional_hazards_blocks(study, fitted),
+        *lag_blocks(study, fitted),
+    ]
+    blocks += closing_blocks(study, retention=False, models=fitted)
+    return study.report(blocks, headline=headline(study, fitted))

@@ -1,0 +1,123 @@
+"""The end of every report: what was found about the data, who was counted, the methods, the config."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from survival.experiment.fingerprints import hash_of
+from survival.experiment.models import Models
+from survival.experiment.study import Study
+from survival.plot.numbers import count
+from survival.report.document import Block, Bullets, Facts, Findings, Paragraph, Preformatted, Section, Table
+from survival.report.methods import methods_hazard_ratios, methods_retention, references
+
+AUDIT_COLUMNS = ["id", "severity", "subject", "message", "figure", "allowed"]
+
+
+def closing_blocks(study: Study, *, retention: bool, models: Sequence[Models] = ()) -> list[Block]:
+    """Audit, attrition, ledger, methods, config. Call it last: it shows what was noted until then."""
+    return [*_audit(study), *_data(study), *_methods(study, retention, models), *_reproduction(study)]
+
+
+def _audit(study: Study) -> list[Block]:
+    findings = study.findings()
+    frame = pd.DataFrame([f.row() for f in findings], columns=AUDIT_COLUMNS)
+    return [
+        Section("What to know before relying on this"),
+        Findings(findings),
+        Table("audit", "Findings", frame, shown=False),
+    ]
+
+
+def _data(study: Study) -> list[Block]:
+    note = "With a reason: customers who do not reach the step. A step's customers = those of the one before - those set aside."
+    ledger = (
+        "Rows read = rows used + rows set aside, each for one reason. The file ledger.csv holds this table."
+    )
+    return [
+        Section("Who was counted"),
+        Table("attrition", "From rows read to rows fitted", study.attrition(), notes=(note,)),
+        Table("ledger", "Rows read, used and set aside, by table", study.tables.ledger, notes=(ledger,)),
+        *([Table("indicators", "What the indicators mean", _indicators(study))] if study.indicators else []),
+    ]
+
+
+def _indicators(study: Study) -> pd.DataFrame:
+    rows = [[name, study.labels.get(name, ""), described(spec)] for name, spec in study.indicators.items()]
+    return pd.DataFrame(rows, columns=["indicator", "label", "meaning"])
+
+
+def described(spec: Any) -> str:
+    """A definition or an indicator in a line: its kind, then every key that was given."""
+    given = spec.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    kind = spec.kind
+    parts = [
+        f"{key} {value if not isinstance(value, list) else ', '.join(map(str, value))}"
+        for key, value in given.items()
+        if key != "kind"
+    ]
+    return f"{kind}: {'; '.join(parts)}" if parts else kind
+
+
+def _methods(study: Study, retention: bool, models: Sequence[Models]) -> list[Block]:
+    churn = "; ".join(f"{name} ({described(study.config.churn[name])})" for name in study.definitions)
+    texts = []
+    if retention:
+        tests = ["logrank", *(["trend"] if study.ordered else []), "pairwise"] if study.has_cohorts else []
+        interval = study.config.retention.interval
+        texts.append(
+            methods_retention(
+                level=study.config.level,
+                interval=interval,
+                late_entry=study.late_entry,
+                tests=tests,
+                churn=churn,
+            )
+        )
+    for made in models:
+        texts.append(_model_methods(study, made, churn="" if texts else churn))
+    cited = references(*texts)
+    return [Section("Methods"), *map(Paragraph, texts), *([Bullets(cited)] if cited else [])]
+
+
+def _model_methods(study: Study, made: Models, churn: str) -> str:
+    full, lags = made.full, study.config.lag_profile if study.indicators else ()
+    text = methods_hazard_ratios(
+        customers=full.customers, events=full.events, episodes=full.episodes, ties=full.options.ties, robust=full.options.robust,
+        strata=full.options.strata, penalizer=full.options.penalizer, level=study.config.level, late_entry=study.late_entry,
+        lags=lags if study.lags_profiled else (), churn=churn,
+    )  # fmt: skip
+    return f"{made.definition}: {text}" if len(study.definitions) > 1 else text
+
+
+def _reproduction(study: Study) -> list[Block]:
+    observed = study.tables.observed
+    config = study.config.resolved()
+    days = {name: study.spells(name) for name in study.definitions}
+    facts = [
+        ("Observed", f"{observed.from_ or 'no start'} to {observed.until or 'no end'} ({observed.timezone})"),
+        *(
+            (
+                f"Warm-up, {name}",
+                f"{spells.warm_up} days after the start, for customers who signed up before it",
+            )
+            for name, spells in days.items()
+        ),
+        *(
+            (f"Churns, {name}", f"{count(spells.churns)} of {count(spells.customers)} customers at risk")
+            for name, spells in days.items()
+        ),
+        ("Config", hash_of(config)[:12]),
+        *((f"Data: {table}", _print(files)) for table, files in study.tables.fingerprint.items()),
+    ]
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=110)
+    return [Section("To reproduce this"), Facts(tuple(facts)), Preformatted(text, "The resolved config")]
+
+
+def _print(files: Any) -> str:
+    """The first twelve digits of each file's SHA-256."""
+    return ", ".join(f"{name} {values['sha256'][:12]}" for name, values in files.items())

@@ -1,0 +1,230 @@
+"""The parts of a report about hazard ratios: findings in words, forest plot, tables, tests, hazards, the lag profile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from survival.experiment.models import (
+    Models,
+    by_flag,
+    fits,
+    global_ph_tests,
+    hazard_ratios,
+    lag_profile,
+    smoothed_baseline,
+)
+from survival.experiment.study import Study
+from survival.plot.forest import forest
+from survival.plot.hazard import hazard_by_flag, smoothed_hazard
+from survival.plot.lag_profile import lag_profile as draw_lag_profile
+from survival.plot.numbers import count
+from survival.plot.schoenfeld import schoenfeld
+from survival.report.displays import hazard_ratio_display
+from survival.report.document import Block, Bullets, Figure, Paragraph, Section, Table
+from survival.report.wording import Phrase, hazard_findings
+
+PH_ALPHA = 0.05
+
+
+def hazard_ratio_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
+    """Findings, forest plot and table of every definition; the CSV holds all of them."""
+    frame = hazard_ratios(study, list(all_models))
+    blocks: list[Block] = []
+    for made in all_models:
+        mine = frame[frame["definition"] == made.definition]
+        blocks.append(Section(f"Hazard ratios: {made.definition}"))
+        blocks.append(Bullets(sentences(study, made, mine), key=True))
+        blocks.append(_forest(study, made, mine))
+        blocks.append(_ratio_table(study, made, mine))
+    blocks.append(Table("hazard_ratios", "Hazard ratios, all columns", frame, shown=False))
+    blocks.append(Table("fit", "The models", fits(list(all_models)), notes=(_fit_note(study),)))
+    return blocks
+
+
+def sentences(study: Study, made: Models, rows: pd.DataFrame) -> tuple[str, ...]:
+    """What the multivariable model says, a sentence a covariate, clear differences first."""
+    return hazard_findings(
+        rows,
+        _phrases(study, made),
+        events=made.full.events,
+        references=made.references,
+        level=study.config.level,
+    )
+
+
+def _phrases(study: Study, made: Models) -> dict[str, Phrase]:
+    """How to speak of each indicator: by its label, else its name."""
+    labels = study.labels
+    phrases = {}
+    for name, indicator in study.indicators.items():
+        if name in made.full.names:
+            words = labels.get(name, name)
+            phrases[name] = (
+                Phrase(who=f"customers with {words}")
+                if indicator.is_flag
+                else Phrase(step=f"each further unit of {words}")
+            )
+    return phrases
+
+
+def _forest(study: Study, made: Models, rows: pd.DataFrame) -> Figure:
+    full = made.full
+    return Figure(
+        name=f"forest_{study.slug(made.definition)}",
+        title=f"Hazard ratios of churn, {made.definition}",
+        caption=f"Cox models of {count(full.events)} churns among {count(full.customers)} customers; {study.config.level:.0%} intervals "
+        f"from the {'robust variance, clustered by customer' if full.options.robust else 'model-based variance'}. "
+        "Univariable: one term at a time. Multivariable: all terms together.",
+        alt="Forest plot of hazard ratios with their intervals on a log axis; the same numbers are in the table below.",
+        figure=forest(rows, labels=study.labels, references=made.references),
+        source=("hazard_ratios",),
+    )
+
+
+def _ratio_table(study: Study, made: Models, rows: pd.DataFrame) -> Table:
+    notes = [
+        "HR: hazard ratio; CI: confidence interval. Time exposed: share of all customer days on which the flag was on "
+        "(or the level held); empty for numbers.",
+        f"Ties: {made.full.options.ties.capitalize()}. PH test: score test of proportional hazards of the multivariable model, 1 df.",
+    ]
+    return Table(
+        f"hazard_ratios_{study.slug(made.definition)}",
+        f"Hazard ratios of churn, {made.definition}",
+        rows,
+        display=hazard_ratio_display(rows, labels=study.labels, references=made.references),
+        notes=tuple(notes),
+    )
+
+
+def _fit_note(study: Study) -> str:
+    return (
+        "customers: at risk; episodes: neighbours with equal covariates merged; p: likelihood ratio test against no covariates; "
+        "concordance: pairs of customers at risk together at a churn."
+    )
+
+
+def proportional_hazards_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
+    """The global tests, and beta(t) of the covariates whose test fails."""
+    blocks: list[Block] = [
+        Section("Do the hazard ratios change with tenure?"),
+        Table(
+            "ph_tests",
+            "Tests of proportional hazards, by transform of tenure",
+            global_ph_tests(list(all_models)),
+        ),
+    ]
+    for made in all_models:
+        tests = made.full.proportional_hazards().set_index("covariate").drop(index="GLOBAL")
+        failing = [name for name in tests.index if tests.loc[name, "p"] < PH_ALPHA]
+        if not failing:
+            text = f"{made.definition}: no covariate fails the test at {PH_ALPHA:g}, so none is drawn."
+            blocks.append(Paragraph(text))
+            continue
+        blocks += _schoenfeld(study, made, failing, tests["p"])
+    return blocks
+
+
+def _schoenfeld(study: Study, made: Models, failing: list[str], p: pd.Series) -> list[Block]:
+    effects = made.full.time_varying_effects().rename(columns={"estimate": "coef"})
+    effects = effects[effects["covariate"].isin(failing)]
+    slug = study.slug(made.definition)
+    tidy = made.full.tidy().set_index("covariate")["coef"]
+    figure = Figure(
+        name=f"schoenfeld_{slug}",
+        title=f"Log hazard ratios over tenure, {made.definition}",
+        caption=f"Covariates whose test of proportional hazards has p < {PH_ALPHA:g}: smoothed scaled Schoenfeld residuals (natural "
+        "spline, 4 df) with a pointwise band; the horizontal line is the constant that the model fits.",
+        alt=f"Log hazard ratio against tenure for {', '.join(failing)}; the numbers are in the table of the same name.",
+        figure=schoenfeld(
+            effects,
+            {n: float(tidy[n]) for n in failing},
+            ph_p={n: float(p[n]) for n in failing},
+            labels=study.labels,
+        ),
+        source=(f"schoenfeld_{slug}",),
+    )
+    return [figure, Table(f"schoenfeld_{slug}", f"beta(t), {made.definition}", effects, shown=False)]
+
+
+def hazard_curve_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
+    """The smoothed baseline hazard, and cumulative and smoothed hazard with each flag off and on."""
+    blocks: list[Block] = [Section("When do customers leave?")]
+    for made in all_models:
+        study.step(f"{made.definition}: hazards over tenure")
+        blocks += [*_baseline(study, made), *_by_flag(study, made)]
+    return blocks
+
+
+def _baseline(study: Study, made: Models) -> list[Block]:
+    slug, frame = study.slug(made.definition), smoothed_baseline(made)
+    strata = made.full.options.strata
+    references = "; ".join(f"{name} {level}" for name, level in made.references.items())
+    at = f"every flag off{f', {references}' if references else ''}, every number 0"
+    figure = Figure(
+        name=f"baseline_hazard_{slug}",
+        title=f"Baseline hazard of churn over tenure, {made.definition}",
+        caption=f"Hazard of a customer with {at}{f', by {chr(44).join(strata)}' if strata else ''}: steps of the Cox baseline smoothed "
+        "by an Epanechnikov kernel with boundary correction; the bandwidth is chosen by cross-validation; pointwise band.",
+        alt=f"Smoothed baseline hazard over tenure under {made.definition}; the numbers are in the table baseline_hazard_{slug}.",
+        figure=smoothed_hazard(frame, by="stratum" if strata else None),
+        source=(f"baseline_hazard_{slug}",),
+    )
+    return [figure, Table(f"baseline_hazard_{slug}", "Smoothed baseline hazard", frame, shown=False)]
+
+
+def _by_flag(study: Study, made: Models) -> list[Block]:
+    totals, smooths = by_flag(study, made)
+    if totals.empty:
+        return []
+    slug = study.slug(made.definition)
+    flags = ", ".join(study.labels.get(n, n) for n in dict.fromkeys(totals["covariate"]))
+    words = "among customers while a flag is on and while it is off; a customer whose flag changes passes from one to the other"
+    return [
+        Figure(
+            name=f"cumulative_hazard_{slug}",
+            title=f"Cumulative hazard of churn with each flag on and off, {made.definition}",
+            caption=f"Nelson-Aalen estimates {words}. Unadjusted for the other covariates; pointwise {study.config.level:.0%} bands.",
+            alt=f"Cumulative hazard over tenure, flag off against on, for {flags}.",
+            figure=hazard_by_flag(totals, labels=study.labels),
+            source=(f"cumulative_hazard_{slug}",),
+        ),
+        Table(f"cumulative_hazard_{slug}", "Cumulative hazard by flag", totals, shown=False),
+        Figure(
+            name=f"hazard_by_flag_{slug}",
+            title=f"Hazard of churn with each flag on and off, {made.definition}",
+            caption=f"Smoothed hazards {words}; drawn while at least 10 customers are at risk.",
+            alt=f"Smoothed hazard over tenure, flag off against on, for {flags}.",
+            figure=hazard_by_flag(smooths, value="hazard", labels=study.labels),
+            source=(f"hazard_by_flag_{slug}",),
+        ),
+        Table(f"hazard_by_flag_{slug}", "Smoothed hazard by flag", smooths, shown=False),
+    ]
+
+
+def lag_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
+    """Whether what is seen at once is also seen earlier: every indicator lagged together."""
+    if not study.config.lag_profile or not study.indicators:
+        return []
+    profile = lag_profile(study, list(all_models))
+    blocks: list[Block] = [
+        Section("Is it seen early enough to act?"),
+        Paragraph(
+            "Usage may fall because a customer has already decided to leave. That cannot be told from a cause at lag 0, but a "
+            "hazard ratio that fades when the indicators are read weeks earlier is a sign of it."
+        ),
+    ]
+    for made in all_models:
+        mine = profile[profile["definition"] == made.definition]
+        figure = Figure(
+            name=f"lag_profile_{study.slug(made.definition)}",
+            title=f"Hazard ratios by lag, {made.definition}",
+            caption="The multivariable model with every indicator read that many days earlier; all lags on one risk set, that of the "
+            f"longest. Points are estimates, bars {study.config.level:.0%} intervals.",
+            alt="Hazard ratio of each indicator against the lag in days; the numbers are in the table below.",
+            figure=draw_lag_profile(mine, labels=study.labels),
+            source=("lag_profile",),
+        )
+        blocks.append(figure)
+    return [*blocks, Table("lag_profile", "Hazard ratios by lag", profile)]

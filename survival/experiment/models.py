@@ -1,0 +1,210 @@
+"""The Cox models of a study: fitted with its options, and what cannot be estimated noted by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from survival.errors import EstimationError
+from survival.estimate.cox import cox, cox_univariable
+from survival.estimate.cox_fit import CoxFit
+from survival.estimate.hazard import hazard
+from survival.estimate.smoothing import smooth_hazard
+from survival.experiment.study import Study
+from survival.findings import Finding
+from survival.plot.numbers import count
+
+RATIO_COLUMNS = [
+    "definition", "model", "covariate", "coef", "hazard_ratio", "ci_lower", "ci_upper", "se", "robust_se", "z", "p",
+    "exposed_share", "events_exposed", "ph_statistic", "ph_p",
+]  # fmt: skip
+FIT_COLUMNS = [
+    "definition", "customers", "episodes", "events", "person_days", "log_likelihood_null", "log_likelihood",
+    "lr_statistic", "df", "p", "aic", "concordance", "iterations",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """The multivariable model of one definition, and the univariable one of each term."""
+
+    definition: str
+    full: CoxFit
+    alone: dict[str, CoxFit]
+
+    @property
+    def references(self) -> dict[str, str]:
+        """Each factor of the formula and the level that its others are compared with."""
+        return {name: levels[0] for name, levels in self.full.coding.levels.items() if levels}
+
+
+def models(study: Study) -> list[Models]:
+    """The models of every definition. One that has none is noted and the others go on; when none has, EstimationError."""
+    found: list[Models] = []
+    failures: list[str] = []
+    for name in study.definitions:
+        try:
+            frame = study.episodes(name)
+            study.step(f"{name}: Cox models")
+            found.append(_models(study, name, frame))
+        except EstimationError as error:
+            failures.append(f"{name}: {error}")
+            message = f"the model of '{name}' cannot be estimated: {error}"
+            study.note([Finding(getattr(error, "finding", "") or "no-model", "error", name, message)])
+    if not found:
+        raise EstimationError("no model could be estimated. " + " ".join(failures))
+    return found
+
+
+def _models(study: Study, name: str, frame: pd.DataFrame) -> Models:
+    formula = study.config.model.formula or ""
+    full = cox(frame, formula, **options(study))
+    study.note(full.findings, about=name)
+    simple = " + ".join(term for term in full.terms if ":" not in term)
+    alone = cox_univariable(frame, simple, **options(study)) if simple else {}
+    return Models(name, full, alone)
+
+
+def headline(study: Study, all_models: list[Models]) -> str:
+    """One sentence for the index page: how many churned, and how many covariates the first model holds."""
+    full = all_models[0].full
+    return f"{all_models[0].definition}: {count(full.events)} churns of {count(full.customers)} customers, {len(full.names)} covariates."
+
+
+def options(study: Study) -> dict[str, Any]:
+    """The options of every fit of the study."""
+    model = study.config.model
+    return {
+        "start": "start", "stop": "stop", "event": "event", "customer": "customer", "spell": "spell",
+        "strata": model.strata, "ties": model.ties, "robust": model.robust, "penalizer": model.penalizer,
+        "level": study.config.level, "not_estimable": "drop",
+    }  # fmt: skip
+
+
+def hazard_ratios(study: Study, all_models: list[Models]) -> pd.DataFrame:
+    """tables/hazard_ratios.csv: univariable and multivariable, with exposure and the test of proportional hazards."""
+    parts = []
+    for made in all_models:
+        exposed = exposure(study, made)
+        fits = [("univariable", fit) for fit in made.alone.values()] + [("multivariable", made.full)]
+        for model, fit in fits:
+            tests = fit.proportional_hazards().set_index("covariate")
+            rows = fit.tidy().assign(definition=made.definition, model=model)
+            rows = rows.merge(exposed, on="covariate", how="left")
+            rows["ph_statistic"] = rows["covariate"].map(tests["statistic"])
+            rows["ph_p"] = rows["covariate"].map(tests["p"])
+            parts.append(rows)
+    return pd.concat(parts, ignore_index=True)[RATIO_COLUMNS]
+
+
+def exposure(study: Study, made: Models) -> pd.DataFrame:
+    """covariate, exposed_share of person-days, events_exposed; for flags and levels of text, empty for numbers."""
+    frame = study.episodes(made.definition)
+    days = (frame["stop"] - frame["start"]).to_numpy(float)
+    event = frame["event"].to_numpy(float)
+    matrix = made.full.coding.encode(frame)
+    switch = np.array([all(_is_switch(study, part) for part in name.split(":")) for name in made.full.names])
+    share = np.where(switch, days @ matrix / days.sum(), np.nan)
+    events = np.where(switch, event @ matrix, np.nan)
+    return pd.DataFrame(
+        {"covariate": list(made.full.names), "exposed_share": share, "events_exposed": events}
+    )
+
+
+def _is_switch(study: Study, factor: str) -> bool:
+    """Whether a factor of a covariate's name is 0 or 1 by kind: a flag, or a level of text."""
+    return "[T." in factor or (factor in study.indicators and study.indicators[factor].is_flag)
+
+
+def fits(all_models: list[Models]) -> pd.DataFrame:
+    """tables/fit.csv: one row a definition."""
+    rows = [
+        m.full.glance().assign(definition=m.definition).rename(columns={"person_time": "person_days"})
+        for m in all_models
+    ]
+    return pd.concat(rows, ignore_index=True)[FIT_COLUMNS]
+
+
+def global_ph_tests(all_models: list[Models]) -> pd.DataFrame:
+    """The global test of proportional hazards of each definition under every transform of time."""
+    parts = []
+    for made in all_models:
+        for transform in ("km", "identity", "log", "rank"):
+            tests = made.full.proportional_hazards(transform)
+            parts.append(tests.assign(definition=made.definition, transform=transform))
+    return pd.concat(parts, ignore_index=True)[
+        ["definition", "transform", "covariate", "statistic", "df", "p"]
+    ]
+
+
+def lag_profile(study: Study, all_models: list[Models]) -> pd.DataFrame:
+    """tables/lag_profile.csv: the model refitted with every indicator read so many days earlier, on one risk set."""
+    columns = ["definition", "lag", "covariate", "hazard_ratio", "ci_lower", "ci_upper"]
+    parts = [pd.DataFrame(columns=columns)]
+    for made in all_models:
+        for lag, frame in study.lagged_episodes(made.definition, study.config.lag_profile):
+            rows = _lagged(study, made, lag, frame)
+            parts.append(rows.assign(definition=made.definition, lag=lag)[columns])
+    return pd.concat([p for p in parts if len(p)] or parts, ignore_index=True)
+
+
+def _lagged(study: Study, made: Models, lag: int, frame: pd.DataFrame) -> pd.DataFrame:
+    """One fit at one lag; the rows that involve an indicator."""
+    try:
+        rows = cox(frame, study.config.model.formula or "", **options(study)).tidy()
+    except EstimationError as error:
+        message = f"with every indicator {lag} days earlier the model cannot be estimated: {error}"
+        study.note([Finding("no-model", "note", f"lag {lag}", message)], about=made.definition)
+        rows = made.full.tidy().assign(hazard_ratio=np.nan, ci_lower=np.nan, ci_upper=np.nan)
+    parts = rows["covariate"].str.split(":")
+    return rows[[any(part in study.indicators for part in names) for names in parts]]
+
+
+def smoothed_baseline(made: Models) -> pd.DataFrame:
+    """Hazard a day where every covariate is 0, smoothed: stratum, tenure, hazard, se, ci_lower, ci_upper, bandwidth."""
+    parts = []
+    for stratum, rows in made.full.baseline().groupby("stratum", sort=False):
+        variance = np.clip(np.diff(np.square(rows["se"].to_numpy(float)), prepend=0.0), 0.0, None)
+        entry = float(made.full.base.first_entry.min())
+        if len(rows) < 3:
+            continue
+        curve = smooth_hazard(
+            rows["tenure"], rows["hazard"], variance, lower=entry, level=made.full.options.level
+        )
+        parts.append(curve.tidy().assign(stratum=str(stratum)))
+    columns = ["stratum", "tenure", "hazard", "se", "ci_lower", "ci_upper", "bandwidth"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def by_flag(study: Study, made: Models) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Cumulative and smoothed hazard of customers while each flag is off and while it is on: covariate, state, tenure, ..."""
+    frame = study.episodes(made.definition)
+    flags = [name for name, indicator in study.indicators.items() if indicator.is_flag]
+    totals, smooths = [], []
+    for flag in flags:
+        states = frame[flag].map({0: "off", 1: "on"})
+        # No customer is given: whoever changes state leaves one group and enters the other.
+        both = hazard(
+            frame.assign(state=states),
+            start="start",
+            by="state",
+            level=study.config.level,
+            order=_order(states),
+        )
+        totals.append(both.tidy().assign(covariate=flag))
+        smooths.append(both.smooth().assign(covariate=flag))
+    return _states(totals), _states(smooths)
+
+
+def _order(states: pd.Series) -> list[str]:
+    return [state for state in ("off", "on") if (states == state).any()]
+
+
+def _states(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    if not parts:
+        return pd.DataFrame(columns=["covariate", "state", "tenure"])
+    frame = pd.concat(parts, ignore_index=True).rename(columns={"by": "state"})
+    return frame[["covariate", *[c for c in frame.columns if c != "covariate"]]]

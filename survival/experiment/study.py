@@ -1,0 +1,262 @@
+"""What a study works with: the config, the checked tables, and the steps that all studies share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from survival.churn import Definition, Spells, spells
+from survival.cohorts import COHORT, EVERYBODY, PERIODS, cohort_order, is_ordered, with_cohort
+from survival.data import Tables, open_tables
+from survival.episodes import BuiltEpisodes, episodes
+from survival.errors import ConfigError
+from survival.estimate.curves import Curves
+from survival.estimate.kaplan_meier import kaplan_meier
+from survival.experiment.attrition import attrition
+from survival.experiment.config import Experiment
+from survival.experiment.missing import handled
+from survival.experiment.progress import Step
+from survival.experiment.references import customer_columns, model_names, used_indicators
+from survival.findings import Finding
+from survival.flows.door import flows
+from survival.flows.table import Flows
+from survival.indicators import Indicator, may_need, needs, warm_up_days
+from survival.plot.numbers import count
+from survival.report.document import Block, Report
+
+
+@contextmanager
+def opened(config: Experiment, root: Path, step: Step) -> Iterator[Study]:
+    """A study on the checked tables of `config`; the scratch database is removed when the block ends."""
+    step("reading and checking the tables")
+    with open_tables(config.data, root=root, need=needed(config), optional=wanted(config)) as tables:
+        yield Study(config, tables, step)
+
+
+def needed(config: Experiment) -> dict[str, set[str]]:
+    """Tables and columns that must be there: of the definitions modelled, the indicators in use, the model's names."""
+    need = needs(*_readers(config))
+    need.setdefault("customers", set()).update({"customer_id", *customer_columns(config)})
+    grouped_by = [config.cohorts.by] if config.cohorts else []
+    if set(PERIODS) & {*grouped_by, *model_names(config)}:
+        need["customers"].add("signed_up_on")
+    return need
+
+
+def wanted(config: Experiment) -> dict[str, set[str]]:
+    """Optional columns that are used where they are mapped."""
+    return may_need(*_readers(config))
+
+
+def _readers(config: Experiment) -> list[Definition | Indicator]:
+    return [config.churn[n] for n in config.modelled] + [
+        config.indicators[n] for n in used_indicators(config)
+    ]
+
+
+class Study:
+    """The config, the checked tables, and what was computed from them so far; each thing is computed once.
+
+    A study composes these with the library's functions and returns a Report. `step(name)` says what begins.
+    """
+
+    def __init__(self, config: Experiment, tables: Tables, step: Step) -> None:
+        self.config = config
+        self.step = step
+        self.tables = with_cohort(tables, config.cohorts)
+        self._noted: list[Finding] = list(tables.findings)
+        self._spells: dict[str, Spells] = {}
+        self._flows: dict[str, Flows] = {}
+        self._curves: dict[str, Curves] = {}
+        self._built: dict[str, BuiltEpisodes] = {}
+        self._fitted: dict[str, pd.DataFrame] = {}
+        self._lagged = False
+
+    # What the config says
+
+    @property
+    def definitions(self) -> tuple[str, ...]:
+        """The churn definitions that the study models."""
+        return self.config.modelled
+
+    @property
+    def indicators(self) -> dict[str, Indicator]:
+        """The indicators in use: those that the model names."""
+        return {name: self.config.indicators[name] for name in used_indicators(self.config)}
+
+    @property
+    def has_cohorts(self) -> bool:
+        """Whether the config divides the customers into cohorts."""
+        return self.config.cohorts is not None
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the cohorts have an order: periods of signup, cuts of a number."""
+        return is_ordered(self.config.cohorts)
+
+    @property
+    def cohort_title(self) -> str:
+        """What the cohorts are called on axes and in tables."""
+        by = self.config.cohorts.by if self.config.cohorts else EVERYBODY
+        return by.replace("_", " ").capitalize()
+
+    def slug(self, name: str) -> str:
+        """`name` as part of a file's name: lower case, and different for different definitions."""
+        slug = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "definition"
+        same = [n for n in self.definitions if re.sub(r"[^a-z0-9]+", "_", n.lower()).strip("_") == slug]
+        return slug if len(same) < 2 else f"{slug}_{same.index(name) + 1}"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What reports call the covariates: as the config says, else an indicator's name with blanks."""
+        return {name: name.replace("_", " ") for name in self.config.indicators} | self.config.labels
+
+    @property
+    def lags_profiled(self) -> bool:
+        """Whether the model was refitted with lagged indicators."""
+        return self._lagged
+
+    @property
+    def late_entry(self) -> bool:
+        """Whether somebody enters after tenure 0, under any definition."""
+        return any(
+            curve.entry > 0 or curve.risk.entered[1:].any()
+            for n in self.definitions
+            for curve in self.curves(n).curves
+        )
+
+    def require_formula(self) -> None:
+        """Raises ConfigError when the config has no formula to fit."""
+        if not self.config.model.formula:
+            raise ConfigError(
+                "model.formula is required by this study: name indicators and columns, such as low_usage + plan."
+            )
+
+    # What is computed
+
+    def spells(self, name: str) -> Spells:
+        """Every customer's time at risk under the definition; late entrants wait for the longest look-back in use."""
+        if name not in self._spells:
+            self.step(f"{name}: who was at risk, and when they left")
+            made = spells(self.tables, self.config.churn[name], warm_up=self._warm_up(name, self.indicators))
+            self.note(made.findings, about=name)
+            self._spells[name] = made
+        return self._spells[name]
+
+    def _warm_up(self, name: str, indicators: dict[str, Indicator]) -> int:
+        return warm_up_days(
+            self.tables.observed, self.config.churn[name], indicators, self.config.update_every
+        )
+
+    def flows(self, name: str) -> Flows:
+        """The flows by cohort: all that curves and rank tests need."""
+        if name not in self._flows:
+            self._flows[name] = flows(self.spells(name), by=[COHORT])
+        return self._flows[name]
+
+    def cohort_labels(self, name: str) -> list[str]:
+        """The cohorts with somebody at risk, in their order."""
+        return cohort_order(self.config.cohorts, self.flows(name).patterns[COHORT])
+
+    def curves(self, name: str) -> Curves:
+        """Kaplan-Meier curves by cohort."""
+        if name not in self._curves:
+            flows_by_cohort = self.flows(name)
+            self.step(f"{name}: retention curves")
+            labels, interval = self.cohort_labels(name), self.config.retention.interval
+            made = kaplan_meier(
+                self.flows(name), by=COHORT, order=labels, level=self.config.level, interval=interval
+            )
+            self.note(made.findings, about=name)
+            self._curves[name] = made
+        return self._curves[name]
+
+    def episodes(self, name: str) -> pd.DataFrame:
+        """The episodes that models are fitted to: covariates of the formula, missing values dealt with as configured."""
+        if name not in self._fitted:
+            self.step(f"{name}: episodes")
+            planned = episodes(
+                self.spells(name),
+                self.indicators,
+                attributes=self.attributes,
+                update_every=self.config.update_every,
+            )
+            self.note(planned.findings, about=name)
+            self._built[name] = planned.build()
+            frame, findings = handled(
+                self._built[name].frame(), model_names(self.config), self.config.model.missing
+            )
+            self.note(findings, about=name)
+            self._fitted[name] = frame
+        return self._fitted[name]
+
+    def lagged_episodes(self, name: str, lags: Iterable[int]) -> Iterator[tuple[int, pd.DataFrame]]:
+        """The same, once for each lag of all indicators together; all on the risk set of the longest lag."""
+        lags, self._lagged = list(lags), True
+        longest = {n: i.with_lag(max(lags)) for n, i in self.indicators.items()}
+        shared = spells(self.tables, self.config.churn[name], warm_up=self._warm_up(name, longest))
+        for lag in lags:
+            self.step(f"{name}: lag of {lag} days")
+            lagged = {n: i.with_lag(lag) for n, i in self.indicators.items()}
+            built = episodes(
+                shared, lagged, attributes=self.attributes, update_every=self.config.update_every
+            ).build()
+            yield lag, handled(built.frame(), model_names(self.config), self.config.model.missing)[0]
+
+    @property
+    def attributes(self) -> list[str]:
+        """The columns of customers that episodes carry: of the formula and strata, and the cohort."""
+        names = [name for name in model_names(self.config) if name not in self.config.indicators]
+        return list(dict.fromkeys([*names, COHORT]))
+
+    # What the reader is told
+
+    def note(self, findings: Iterable[Finding], about: str = "") -> None:
+        """Keep findings for the report; `about` says under which definition, where there are several."""
+        prefix = f"{about}: " if about and len(self.definitions) > 1 else ""
+        for finding in findings:
+            named = finding if not prefix else replace(finding, subject=f"{prefix}{finding.subject}")
+            if named not in self._noted:
+                self._noted.append(named)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Everything noted so far, those that the config allows with the reason given there."""
+        return tuple(replace(f, allowed=self.config.allow.get(f.id, "")) for f in self._noted)
+
+    def attrition(self) -> pd.DataFrame:
+        """tables/attrition.csv: customers, episodes, churns and person-days at each step, and why some were set aside."""
+        parts = [
+            attrition(
+                name, self.tables.ledger, self.spells(name), self._built.get(name), self._fitted.get(name)
+            )
+            for name in self.definitions
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    def report(self, blocks: Sequence[Block], headline: str) -> Report:
+        """The report of these blocks under the config's title; `headline` is its sentence on the index page."""
+        names = "definition" if len(self.definitions) == 1 else "definitions"
+        observed = self.tables.observed
+        period = f"{observed.from_ or 'start'} to {observed.until}; " if observed.until else ""
+        counted = f"{count(self.tables.n_customers)} customers"
+        subtitle = f"{counted}; {period}churn {names}: {', '.join(self.definitions)}"
+        meta = {"study": self.config.study, "made with": f"churn-survival {version('churn-survival')}"}
+        return Report(self.config.title or self.config.name, subtitle, tuple(blocks), meta, headline)
+
+    def write_episodes(self, folder: Path) -> None:
+        """`episodes.parquet` with `keep_episodes: true`; with several definitions, `definition` is its first column."""
+        if not self.config.keep_episodes:
+            return
+        parts = [
+            self.episodes(name).drop(columns="customer").assign(definition=name) for name in self.definitions
+        ]
+        kept = pd.concat(parts, ignore_index=True)
+        first = ["definition"] if len(parts) > 1 else []
+        columns = [*first, *[c for c in kept.columns if c != "definition"]]
+        kept[columns].to_parquet(folder / "episodes.parquet", index=False)
