@@ -268,10 +268,13 @@ def test_forest_cuts_long_intervals_with_arrows() -> None:
     axes = plot.forest(frame).axes[0]
     low, high = axes.get_xlim()
     assert (low, high) == (1 / 32, 32)
+    assert len([line for line in axes.lines if line.get_marker() == "s"]) == 1
     assert {line.get_marker() for line in axes.lines} >= {"<", ">"}
 
 
 def test_forest_axis_holds_one_and_every_interval() -> None:
+    far = plot.forest(hazard_ratios().assign(hazard_ratio=0.015, ci_lower=0.011, ci_upper=0.02)).axes[0]
+    assert far.get_xlim()[0] < 0.011, "an estimate is never outside"
     low, high = axis_limits([])
     assert low < 0.5
     assert high > 2

@@ -53,7 +53,7 @@ SENTENCES = {
     ),
     "level of a factor": (
         hazard_sentence(row("plan[T.pro]", 0.74, 0.6, 0.92, p=0.006), references={"plan": "basic"}),
-        "Customers with plan pro left at a rate 26% lower than those with plan basic, the other covariates being equal "
+        "Customers with plan “pro” left at a rate 26% lower than those with plan “basic”, the other covariates being equal "
         "(HR 0.74, 95% CI 0.60–0.92, p = 0.006).",
     ),
     "null": (
@@ -143,7 +143,7 @@ def test_no_sentence_claims_a_cause(kind: str) -> None:
 def test_findings_put_clear_and_large_differences_first() -> None:
     said = hazard_findings(hazard_ratios(), {"open_ticket": TICKETS}, events=400)
     assert [s.split(" left")[0].split(":")[0][:40] for s in said] == [
-        "Customers with plan pro",
+        "Customers with plan “pro”",
         "Customers with two or more open tickets",
         "With each further unit of seats, custome",
         "No clear difference in churn rate was se",

@@ -166,6 +166,12 @@ def test_markdown_escapes_and_links_its_figures() -> None:
     assert to_markdown(report()) == text
 
 
+def test_markdown_text_is_never_a_list() -> None:
+    assert to_markdown(
+        Report("R", blocks=(Paragraph("2024. A year"), Paragraph("- x"), Paragraph("-x 1. y")))
+    ) == ("# R\n\n2024\\. A year\n\n\\- x\n\n-x 1. y\n")
+
+
 def test_csv_reads_back_as_it_was() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
@@ -256,7 +262,7 @@ def test_numbers_are_formatted_by_their_columns() -> None:
     )
     assert display_frame(at).iloc[0].tolist() == ["a", "365", "50.0%", "45.0%", "55.0%"]
     rmst = pd.DataFrame({"cohort": ["a"], "rmst": [234.56], "ci_lower": [230.01], "ci_upper": [239.0]})
-    assert display_frame(rmst).iloc[0].tolist() == ["a", "234.6", "230.0", "239"]
+    assert display_frame(rmst).iloc[0].tolist() == ["a", "234.6", "230.0", "239.0"]
 
 
 def test_hazard_ratios_as_a_paper_prints_them() -> None:
@@ -340,6 +346,13 @@ def test_blocks_are_values() -> None:
     assert Bullets(["a"]).items == ("a",)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         report_.meta["a"] = "c"  # type: ignore[index]
+
+
+def test_p_values_stay_on_their_line_and_titles_end() -> None:
+    figure = Figure("f", "Title without a stop", "So p = 0.04.", "Alt", forest(hazard_ratios()))
+    html = to_html(Report("R", blocks=(Paragraph("It is so (p < 0.001)."), figure)))
+    assert "(p\u00a0&lt;\u00a00.001)" in html
+    assert "Title without a stop.</b> So p\u00a0=\u00a00.04." in html
 
 
 def test_long_words_do_not_push_the_page_wide(html: str) -> None:

@@ -24,7 +24,7 @@ LOOKS = {
     3: ("#8a2b6f", "^", 5.0),
 }
 SINGLE = ("#0b3f7f", "s", 5.4)
-WIDEST = 32.0  # the axis never spans more than 1/32 to 32; longer intervals end in an arrow
+WIDEST = 32.0  # intervals beyond 1/32 to 32 end in an arrow; the estimates themselves are always inside
 ROW = 0.3
 
 
@@ -123,10 +123,14 @@ def _rows(
 
 
 def axis_limits(rows: Sequence[Row]) -> tuple[float, float]:
-    """Limits of the axis: all intervals, with 1 inside, at least 0.5 to 2, at most WIDEST either way."""
+    """Limits of the axis: all intervals, with 1 inside, at least 0.5 to 2."""
     seen = [x for row in rows for v in row.values.values() for x in v[:3] if np.isfinite(x) and x > 0]
+    ratios = [v[0] for row in rows for v in row.values.values() if np.isfinite(v[0]) and v[0] > 0]
     low, high = min([*seen, 0.55]) / 1.12, max([*seen, 1.8]) * 1.12
-    return max(low, 1 / WIDEST), min(high, WIDEST)
+    # Every estimate is inside; an interval that reaches beyond them and beyond WIDEST is cut.
+    return max(low, min([1 / WIDEST, *(r / 1.5 for r in ratios)])), min(
+        high, max([WIDEST, *(1.5 * r for r in ratios)])
+    )
 
 
 def _draw(rows: list[Row], sets: list[str], title: str, more: str, less: str) -> Drawing:
@@ -135,7 +139,7 @@ def _draw(rows: list[Row], sets: list[str], title: str, more: str, less: str) ->
     axis = 2.9 if len(sets) <= 2 else 3.4
     texts = {s: [ratio_with_interval(*r.values[s][:3]) if s in r.values else "" for r in rows] for s in sets}
     wide = {s: max(1.1, max(style.text_width(t) for t in texts[s])) for s in sets}
-    column = 0.62
+    column = 0.72
     right = sum(wide[s] + column + 0.2 for s in sets) + 0.1
     top, bottom = (0.55 if sets[0] else 0.35) + (0.32 if title else 0), 0.72
     width, height = left + axis + 0.2 + right, top + bottom + ROW * len(rows)

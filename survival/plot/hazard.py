@@ -76,10 +76,8 @@ def smoothed_hazard(
 
 def _bandwidth(hazard: pd.DataFrame, bandwidth: float | None) -> str:
     """'bandwidth 42 days', or the range of those in the frame."""
-    if bandwidth is not None:
-        widths = [bandwidth]
-    else:
-        widths = sorted(hazard["bandwidth"].dropna().unique()) if "bandwidth" in hazard else []
+    widths = sorted(hazard["bandwidth"].dropna().unique()) if "bandwidth" in hazard else []
+    widths = widths if bandwidth is None else [bandwidth]
     texts = [decimal(w, 0 if w >= 10 else 1) for w in (widths[:1] + widths[-1:])]
     if not texts:
         return ""

@@ -60,7 +60,7 @@ def ratio(x: float | None, *, limit: bool = False) -> str:
     if x < 0.001:
         return "< 0.001"
     if x < 0.0995:
-        return f"{x:.2g}"
+        return f"{x:#.2g}"
     if x < 9.995:
         return f"{x:.2f}"
     if x < 99.95:

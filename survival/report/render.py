@@ -35,7 +35,7 @@ SEVERITY = {"error": "Error", "warning": "Warning", "note": "Note"}
 @lru_cache(maxsize=1)
 def templates() -> Environment:
     """The templates of the package; everything they insert is escaped unless it is Markup."""
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("survival.report"),
         autoescape=select_autoescape(("html", "j2"), default=True),
         undefined=StrictUndefined,
@@ -43,6 +43,18 @@ def templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters |= {"together": together, "sentence": sentence}
+    return environment
+
+
+def together(text: str) -> str:
+    """Keep 'p < 0.001' on one line."""
+    return re.sub(r"\bp ([<=>]) (?=\d)", "p\u00a0\\1\u00a0", text)
+
+
+def sentence(text: str) -> str:
+    """The text, closed by a full stop if it has no mark at its end."""
+    return text if text.endswith((".", "?", "!", "…")) else text + "."
 
 
 @dataclass(frozen=True)
@@ -140,7 +152,7 @@ def _markdown(p: Placed) -> str:
     if isinstance(block, Table):
         return table_markdown(block, p.number)
     if isinstance(block, Figure):
-        caption = f"**Figure {p.number}.** {e(block.title)}" + (
+        caption = f"**Figure {p.number}.** {e(sentence(block.title))}" + (
             f" {e(block.caption)}" if block.caption else ""
         )
         return f"![{e(block.alt)}](figures/{block.name}.svg)\n\n{caption}"

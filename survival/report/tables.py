@@ -70,23 +70,25 @@ def _formatter(column: str, frame: pd.DataFrame) -> Callable[[Any], str]:
         about = next((c for c in frame.columns if c in _RATIOS | _SHARES), None)
         if about in _RATIOS:
             return lambda x: numbers.ratio(x, limit=True)
-        return numbers.percent if about in _SHARES and "rmst" not in frame.columns else _number
+        if about in _SHARES and "rmst" not in frame.columns:
+            return numbers.percent
+        return _places(frame[[c for c in ("ci_lower", "ci_upper") if c in frame]])
     if column in _SHARES:
         return numbers.percent
     if column in _RATIOS:
         return lambda x: numbers.NOT_ESTIMABLE if numbers.is_missing(x) else numbers.ratio(x)
     if column in _P:
         return numbers.p_value
-    return numbers.count if column in _COUNTS else _number
+    return numbers.count if column in _COUNTS else _places(frame[column])
 
 
-def _number(x: float) -> str:
-    if numbers.is_missing(x) or np.isinf(x):
-        return numbers.decimal(x)
-    if float(x).is_integer() and abs(x) < 1e15:
-        return numbers.decimal(x, 0)
-    places = 1 if abs(x) >= 100 else 2 if abs(x) >= 1 else 3
-    return numbers.decimal(x, places)
+def _places(values: pd.Series | pd.DataFrame) -> Callable[[Any], str]:
+    """One number of decimals for a column: none for whole numbers, fewer the larger its largest."""
+    known = np.abs(np.asarray(values, dtype=float).ravel())
+    known = known[np.isfinite(known)]
+    whole, largest = bool((known == np.floor(known)).all()), float(known.max(initial=0))
+    places = 0 if whole else 1 if largest >= 100 else 2 if largest >= 10 else 3
+    return lambda x: numbers.decimal(x, places)
 
 
 def display_frame(frame: pd.DataFrame) -> pd.DataFrame:
@@ -257,7 +259,8 @@ def table_latex(table: Table) -> str:
 
 def markdown_escape(text: str) -> str:
     """Plain text for Markdown: nothing in it is read as markup, HTML or a cell border."""
-    return re.sub(r"([\\`*_{}\[\]<>|#&~$])", r"\\\1", text).replace("\n", " ")
+    text = re.sub(r"([\\`*_{}\[\]<>|#&~$])", r"\\\1", text).replace("\n", " ")
+    return re.sub(r"^(\s*\d*)([-+.)])(?=\s)", r"\1\\\2", text)  # not a list
 
 
 def table_markdown(table: Table, number: int | None = None) -> str:

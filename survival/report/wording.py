@@ -40,9 +40,9 @@ def phrase_for(covariate: str, *, number: bool, references: Mapping[str, str] | 
         factor, level = dummy.groups()
         reference = (references or {}).get(factor)
         others = (
-            f"those with {factor} {reference}" if reference else f"those at the reference level of {factor}"
+            f"those with {factor} “{reference}”" if reference else f"those at the reference level of {factor}"
         )
-        return Phrase(who=f"customers with {factor} {level}", others=others)
+        return Phrase(who=f"customers with {factor} “{level}”", others=others)
     return Phrase(who=f"customers with {covariate}")
 
 
