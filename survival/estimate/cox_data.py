@@ -12,6 +12,7 @@ import pandas as pd
 from survival.errors import ArgumentError
 from survival.estimate.design import Coding, design, formula_variables
 from survival.estimate.estimability import refuse_no_events
+from survival.estimate.partial_likelihood import BLOCK
 from survival.estimate.risk_sets import Floats, Ints, RiskSets, episode_risk_sets, flow_risk_sets, sums_by
 from survival.flows.columns import complete
 from survival.flows.frames import EpisodeArrays, episode_arrays, pattern_codes
@@ -160,16 +161,39 @@ def _centred(
     customers: int, n: float, person_time: float,
 ) -> CoxData:  # fmt: skip
     """Centre and scale the columns in place (this module made them). rows: how many episodes a design row is."""
-    low, high = x.min(axis=0), x.max(axis=0)
-    equal = rows.size == 1
-    centre = x.mean(axis=0) if equal else rows @ x / n
-    x -= centre
-    squares = np.einsum("ij,ij->j", x, x) if equal else rows @ (x * x)
-    scale = np.sqrt(squares / max(n - 1.0, 1.0))
-    scale[~(scale > 0)] = 1.0
-    x /= scale
+    centre, scale, low, high = standardise(x, rows, n)
     labels = tuple(", ".join(map(str, row)) for row in values.itertuples(index=False, name=None))
     return CoxData(
         sets, x, centre, scale, low, high, coding.names, coding, stratum, labels if len(values.columns) else ("all",),
         values, unit, unit_labels, episodes, flows, customers, n, person_time,
     )  # fmt: skip
+
+
+def standardise(x: Floats, rows: Floats, n: float) -> tuple[Floats, Floats, Floats, Floats]:
+    """Centre x (n, p) to mean 0 and scale it to variance 1 (1/(n - 1)), in place; two passes, block by block.
+
+    rows: (n,) or (1,) how many episodes each row stands for, n in all. Returns (p,) each: mean, standard deviation
+    (1 where it is 0), smallest, largest.
+    """
+    p = x.shape[1]
+    near = x[:BLOCK].mean(
+        axis=0
+    )  # sums are taken around a point inside the data: offsets must not swallow them
+    total, squares = np.zeros(p), np.zeros(p)
+    low, high = np.full(p, np.inf), np.full(p, -np.inf)
+    for i in range(0, len(x), BLOCK):
+        block = x[i : i + BLOCK]
+        np.minimum(low, block.min(axis=0), out=low)
+        np.maximum(high, block.max(axis=0), out=high)
+        away = block - near
+        weight = np.ones(len(block)) if rows.size == 1 else rows[i : i + BLOCK]
+        total += weight @ away
+        squares += weight @ (away * away)
+    shift = total / n
+    scale = np.sqrt(np.maximum(squares - n * shift * shift, 0.0) / max(n - 1.0, 1.0))
+    scale[(scale <= 0) | (low == high)] = 1.0
+    centre = near + shift
+    for i in range(0, len(x), BLOCK):
+        x[i : i + BLOCK] -= centre
+        x[i : i + BLOCK] /= scale
+    return centre, scale, low, high

@@ -19,6 +19,7 @@ from formulaic.errors import FormulaicError
 from numpy.typing import NDArray
 
 from survival.errors import ArgumentError, StructureError
+from survival.estimate.partial_likelihood import BLOCK
 
 Floats = NDArray[np.float64]
 Levels = tuple[str, ...]
@@ -105,17 +106,18 @@ def _plain(
 
 
 def _plain_matrix(variables: Mapping[str, Any], levels: Mapping[str, Levels | None], rows: int) -> Floats:
-    width = sum(1 if known is None else len(_coded(known)) for known in levels.values())
-    matrix = np.empty((rows, width))
-    column = 0
+    columns: list[tuple[NDArray[Any], int | None]] = []
     for name, known in levels.items():
         if known is None:
-            matrix[:, column] = variables[name]
-            column += 1
-            continue
-        for level in _coded(known):
-            matrix[:, column] = variables[name].codes == known.index(level)
-            column += 1
+            columns.append((variables[name], None))
+        else:
+            columns += [(variables[name].codes, known.index(level)) for level in _coded(known)]
+    matrix = np.empty((rows, len(columns)))
+    # By blocks, so that the rows stay in cache while their columns are written.
+    for low in range(0, rows, BLOCK):
+        part = slice(low, low + BLOCK)
+        for j, (values, code) in enumerate(columns):
+            matrix[part, j] = values[part] if code is None else values[part] == code
     return matrix
 
 
