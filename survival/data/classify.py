@@ -8,7 +8,7 @@ import ibis
 import ibis.expr.types as ir
 
 from survival.data import contract as c
-from survival.data.coerce import checked, cleaned, number, raw_text
+from survival.data.coerce import checked, cleaned, label, number
 from survival.data.contract import Column
 from survival.data.reading import Reading
 
@@ -78,7 +78,7 @@ def _inclusive(column: Column, value: ir.Value, reading: Reading) -> ir.Value:
 
 
 def _attribute(raw: ir.Value, textual: bool) -> ir.Value:
-    return number(raw) if raw.type().is_numeric() and not textual else raw_text(raw)
+    return number(raw) if raw.type().is_numeric() and not textual else label(raw)
 
 
 def _residue(typed: ir.Table, unread: Mapping[Column, ir.BooleanValue]) -> ir.StringValue:
@@ -89,9 +89,7 @@ def _residue(typed: ir.Table, unread: Mapping[Column, ir.BooleanValue]) -> ir.St
 
 
 def _filtered(part: ir.Table, reading: Reading) -> ir.BooleanValue:
-    outside = [
-        ~raw_text(part[source]).isin(values).fill_null(False) for source, values in reading.where.items()
-    ]
+    outside = [~label(part[source]).isin(values).fill_null(False) for source, values in reading.where.items()]
     return _any(outside)
 
 

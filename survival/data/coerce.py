@@ -40,10 +40,15 @@ def raw_text(value: ir.Value) -> ir.StringValue:
             (value >= "!", value), (value.strip().length() > 0, value), else_=ibis.null("string")
         )
     if kind.is_floating():
-        whole = (value == value.floor()) & (value.abs() < 1e15)
-        text = ibis.cases((whole, value.cast("int64").cast("string")), else_=value.cast("string"))
+        whole = (value % 1 == 0) & (value.abs() < 1e15)  # not by floor(), which Ibis casts to an integer
+        text = ibis.cases((whole, value.try_cast("int64").cast("string")), else_=value.cast("string"))
         return ibis.cases((value.isnan(), ibis.null("string")), else_=text)
     return value.cast("string")
+
+
+def label(value: ir.Value) -> ir.StringValue:
+    """Any raw value as trimmed text; blank is null."""
+    return trimmed(value).nullif("") if value.type().is_string() else raw_text(value)
 
 
 def cleaned(value: ir.Value, column: Column) -> ir.Value:
@@ -51,10 +56,8 @@ def cleaned(value: ir.Value, column: Column) -> ir.Value:
     kind = value.type()
     if column.kind == "id":
         return raw_text(value)
-    if kind.is_string():
-        return trimmed(value).nullif("")
-    if column.kind == "text":
-        return raw_text(value)
+    if kind.is_string() or column.kind == "text":
+        return label(value)
     return ibis.cases((value.isnan(), ibis.null(kind)), else_=value) if kind.is_floating() else value
 
 
@@ -87,7 +90,7 @@ def number(value: ir.Value) -> ir.FloatingValue:
 def whole_number(value: ir.Value) -> ir.IntegerValue:
     """A number without a fraction as int32."""
     parsed = number(value)
-    fits = (parsed == parsed.floor()) & (parsed.abs() <= _INT32)
+    fits = (parsed % 1 == 0) & (parsed.abs() <= _INT32)
     return ibis.cases((fits, parsed.try_cast("int32")), else_=ibis.null("int32"))
 
 

@@ -112,7 +112,7 @@ class Engine:
 
     def sql(self, expression: ir.Expr) -> str:
         """The expression compiled for DuckDB."""
-        return str(ibis.to_sql(expression, dialect="duckdb"))
+        return str(ibis.to_sql(expression, dialect="duckdb", pretty=False))
 
     @contextmanager
     def in_order(self) -> Iterator[None]:
