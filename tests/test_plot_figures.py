@@ -18,9 +18,7 @@ from survival.plot.style import Drawing
 def hazard() -> pd.DataFrame:
     t = np.arange(0, 400, 20.0)
     h = 0.001 + 0.001 * np.exp(-t / 100)
-    return pd.DataFrame(
-        {"tenure": t, "hazard": h, "ci_lower": 0.8 * h, "ci_upper": 1.3 * h, "bandwidth": 42.0}
-    )
+    return pd.DataFrame({"tenure": t, "hazard": h, "ci_lower": 0.8 * h, "ci_upper": 1.3 * h, "bandwidth": 42.0})
 
 
 def by_flag() -> pd.DataFrame:
@@ -39,6 +37,7 @@ def cells() -> pd.DataFrame:
             ("2024-01", 100, 1, 100, 0.9, True),
             ("2024-01", 100, 2, 80, 0.7, False),
             (NASTY, 9, 1, 9, 0.5, True),
+            (NASTY, 9, 2, 0, np.nan, False),
         ],
         columns=["cohort", "customers", "month", "at_risk", "retention", "complete"],
     )
@@ -46,11 +45,7 @@ def cells() -> pd.DataFrame:
 
 def lags() -> pd.DataFrame:
     return pd.DataFrame(
-        [
-            ("open_ticket", 0, 2.0, 1.5, 2.6),
-            ("open_ticket", 30, 1.4, 1.1, 1.8),
-            (NASTY, 30, np.nan, np.nan, np.nan),
-        ],
+        [("open_ticket", 0, 2.0, 1.5, 2.6), ("open_ticket", 30, 1.4, 1.1, 1.8), (NASTY, 30, np.nan, np.nan, np.nan)],
         columns=["covariate", "lag", "hazard_ratio", "ci_lower", "ci_upper"],
     )
 
@@ -130,13 +125,7 @@ def test_curves_hold_their_numbers_and_the_axis_runs_from_0_to_100_percent() -> 
 
 def test_a_curve_that_has_no_starting_row_starts_at_one() -> None:
     frame = pd.DataFrame(
-        {
-            "cohort": "all",
-            "tenure": [5, 9],
-            "retention": [0.8, 0.4],
-            "ci_lower": [0.7, 0.3],
-            "ci_upper": [0.9, 0.5],
-        }
+        {"cohort": "all", "tenure": [5, 9], "retention": [0.8, 0.4], "ci_lower": [0.7, 0.3], "ci_upper": [0.9, 0.5]}
     )
     line = plot.retention_curves(frame).axes[0].lines[0]
     assert line.get_xdata().tolist() == [0, 5, 9]
@@ -145,9 +134,7 @@ def test_a_curve_that_has_no_starting_row_starts_at_one() -> None:
 
 def test_a_curve_ends_where_it_is_not_known() -> None:
     frame = retention(["a", "b"])
-    frame.loc[(frame["cohort"] == "b") & (frame["tenure"] > 120), ["retention", "ci_lower", "ci_upper"]] = (
-        np.nan
-    )
+    frame.loc[(frame["cohort"] == "b") & (frame["tenure"] > 120), ["retention", "ci_lower", "ci_upper"]] = np.nan
     axes = plot.retention_curves(frame).axes[0]
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     assert [dot.get_xdata()[0] for dot in dots] == [120]
@@ -214,13 +201,9 @@ def test_too_many_cohorts_are_counted_not_dropped_silently() -> None:
     assert any("Not shown: the last 4 of 40 cohorts" in t for t in texts(figure))
 
 
-@pytest.mark.parametrize(
-    ("n", "ordered", "panels"), [(6, False, 1), (7, False, 7), (8, True, 1), (9, True, 9)]
-)
+@pytest.mark.parametrize(("n", "ordered", "panels"), [(6, False, 1), (7, False, 7), (8, True, 1), (9, True, 9)])
 def test_when_curves_are_drawn_together(n: int, ordered: bool, panels: int) -> None:
-    assert (
-        len(plot.retention_curves(retention([f"c{i}" for i in range(n)], 3), ordered=ordered).axes) == panels
-    )
+    assert len(plot.retention_curves(retention([f"c{i}" for i in range(n)], 3), ordered=ordered).axes) == panels
 
 
 def test_groups_keep_a_categorys_order() -> None:
@@ -239,13 +222,9 @@ def test_forest_positions_are_the_data() -> None:
     spans = {
         (round(line.get_ydata()[0]), line.get_xdata()[0], line.get_xdata()[1])
         for line in axes.lines
-        if len(line.get_xdata()) == 2
-        and line.get_ydata()[0] != 0
-        and line.get_ydata()[0] == line.get_ydata()[1]
+        if len(line.get_xdata()) == 2 and line.get_ydata()[0] != 0 and line.get_ydata()[0] == line.get_ydata()[1]
     }
-    points = {
-        (round(line.get_ydata()[0]), line.get_xdata()[0]) for line in axes.lines if len(line.get_xdata()) == 1
-    }
+    points = {(round(line.get_ydata()[0]), line.get_xdata()[0]) for line in axes.lines if len(line.get_xdata()) == 1}
     known = frame.dropna(subset=["hazard_ratio"])
     assert points == {(rows[r.covariate], r.hazard_ratio) for r in known.itertuples()}
     assert spans == {(rows[r.covariate], r.ci_lower, r.ci_upper) for r in known.itertuples()}
@@ -260,11 +239,7 @@ def test_forest_says_the_numbers_and_what_could_not_be_estimated() -> None:
 
 
 def test_forest_cuts_long_intervals_with_arrows() -> None:
-    frame = (
-        hazard_ratios()[lambda d: d["model"] == "multivariable"]
-        .iloc[:1]
-        .assign(ci_lower=0.001, ci_upper=900.0)
-    )
+    frame = hazard_ratios()[lambda d: d["model"] == "multivariable"].iloc[:1].assign(ci_lower=0.001, ci_upper=900.0)
     axes = plot.forest(frame).axes[0]
     low, high = axes.get_xlim()
     assert (low, high) == (1 / 32, 32)
@@ -331,6 +306,7 @@ def test_triangle_shows_masks_and_greys() -> None:
     faces = {(p.get_x() + 0.5, p.get_y() + 0.5): mpl.colors.to_hex(p.get_facecolor()) for p in axes.patches}
     assert faces[2, 0] == "#e7e8ea"
     assert faces[1, 1] == "#ffffff"
+    assert (2, 1) not in faces, "nobody was observed there"
     assert faces[1, 0] != faces[2, 0]
     assert NASTY in texts(figure)
 
@@ -347,7 +323,7 @@ def test_beta_and_its_constant() -> None:
     axes = plot.schoenfeld(beta(), {"x": 0.5}, ph_p={"x": 0.0004}).axes[0]
     np.testing.assert_allclose(axes.lines[1].get_ydata(), beta()["coef"])
     assert axes.lines[2].get_ydata() == [0.5, 0.5]
-    assert axes.get_title(loc="left") == "x  (PH test: p < 0.001)"
+    assert axes.get_title(loc="left") == "x\nPH test: p < 0.001"
 
 
 def test_colours_differ_in_grey_and_stand_out_on_white() -> None:
@@ -380,3 +356,6 @@ def test_long_names_keep_start_and_end() -> None:
     assert short.startswith("Enterprise")
     assert short.endswith("upfront")
     assert style.text_width(short) <= 1.6
+    first, second = style.wrap("a detractor's NPS score (0 to 6, in the last 180 days)", 2.5).split("\n")
+    assert first + " " + second == "a detractor's NPS score (0 to 6, in the last 180 days)"
+    assert style.wrap("Onewordthatistoolongtobebrokenanywhere", 1.0).count("…") == 1

@@ -26,9 +26,7 @@ from survival.report import (
 TICKETS = Phrase(who="customers with two or more open tickets")
 
 
-def row(
-    covariate: str = "open_ticket", hr: float = 1.84, low: float = 1.52, high: float = 2.23, **other: Any
-) -> dict:
+def row(covariate: str = "open_ticket", hr: float = 1.84, low: float = 1.52, high: float = 2.23, **other: Any) -> dict:
     values = {"p": 1e-9, "exposed_share": 0.2, "events_exposed": 150.0, "ph_p": 0.4, "coef": math.log(hr)}
     return {"covariate": covariate, "hazard_ratio": hr, "ci_lower": low, "ci_upper": high, **values, **other}
 
@@ -96,9 +94,7 @@ SENTENCES = {
         "For the number of seats no hazard ratio could be estimated; the audit says why.",
     ),
     "number": (
-        hazard_sentence(
-            row("seats", 0.99, 0.982, 0.997, p=0.012, **NUMBER), Phrase(step="each further seat")
-        ),
+        hazard_sentence(row("seats", 0.99, 0.982, 0.997, p=0.012, **NUMBER), Phrase(step="each further seat")),
         "With each further seat, customers left at a rate 1.0% lower, the other covariates being equal "
         "(HR 0.99, 95% CI 0.98–0.997, p = 0.012).",
     ),
@@ -160,9 +156,9 @@ def test_retention_sentences() -> None:
         retention_sentence(at)
         == "After 365 days (12.0 months), 48.5% (95% CI 44.6–52.3) of customers were still there."
     )
-    assert retention_sentence(
-        {**at, "cohort": "2024-Q1", "tenure": 30, "retention": 1.0, "ci_lower": math.nan}
-    ) == ("After 30 days, 100.0% of the customers of cohort 2024-Q1 were still there.")
+    assert retention_sentence({**at, "cohort": "2024-Q1", "tenure": 30, "retention": 1.0, "ci_lower": math.nan}) == (
+        "After 30 days, 100.0% of the customers of cohort 2024-Q1 were still there."
+    )
     assert retention_sentence({**at, "retention": math.nan}) == (
         "Retention of customers after 365 days (12.0 months) is not known: nobody was observed that long."
     )
@@ -170,13 +166,7 @@ def test_retention_sentences() -> None:
 
 def test_retention_range() -> None:
     frame = pd.DataFrame(
-        {
-            "cohort": ["a", "b", "c"],
-            "tenure": 90,
-            "retention": [0.8, 0.7, math.nan],
-            "ci_lower": 0.6,
-            "ci_upper": 0.9,
-        }
+        {"cohort": ["a", "b", "c"], "tenure": 90, "retention": [0.8, 0.7, math.nan], "ci_lower": 0.6, "ci_upper": 0.9}
     )
     assert retention_range(frame, 90) == (
         "After 90 days (3.0 months), retention ran from 70.0% (cohort b) to 80.0% (cohort a); "
@@ -184,6 +174,28 @@ def test_retention_range() -> None:
     )
     assert retention_range(frame.iloc[:1], 90).startswith("After 90 days (3.0 months), 80.0%")
     assert retention_range(frame, 30) == ""
+
+
+def test_cohorts_observed_from_a_later_tenure_on_are_not_compared() -> None:
+    frame = pd.DataFrame(
+        [
+            (c, t, r, r, r)
+            for c, rs in {"a": (0.9, 0.8), "b": (0.8, 0.6), "late": (math.nan, 0.95)}.items()
+            for t, r in zip((30, 90), rs)
+        ],
+        columns=["cohort", "tenure", "retention", "ci_lower", "ci_upper"],
+    )
+    said = (
+        "After 90 days (3.0 months), retention ran from 60.0% (cohort b) to 80.0% (cohort a); "
+        "1 cohort observed only from a later tenure on is left out."
+    )
+    assert retention_range(frame, 90) == said
+    starts = {"a": 0, "b": 0, "late": 45}
+    assert retention_range(frame, 90, starts=starts) == said
+    assert retention_range(frame, 90, starts=starts | {"b": 3}) == (
+        "After 90 days (3.0 months), 80.0% (95% CI 80.0–80.0) of the customers of cohort a were still there; "
+        "2 cohorts observed only from a later tenure on are left out."
+    )
 
 
 def test_rank_tests() -> None:
@@ -217,9 +229,7 @@ def test_methods_name_what_was_done_and_nothing_else() -> None:
         "minus the Kaplan-Meier estimate by the score test on Schoenfeld residuals (Grambsch and Therneau 1994). All models "
         "were refitted with every indicator read 0, 7 and 30 days earlier. " + ASSOCIATION
     )
-    plain = methods_hazard_ratios(
-        customers=5, events=2, ties="breslow", robust=False, penalizer=0.1, late_entry=True
-    )
+    plain = methods_hazard_ratios(customers=5, events=2, ties="breslow", robust=False, penalizer=0.1, late_entry=True)
     assert "Breslow 1974" in plain
     assert "model-based variance" in plain
     assert "ridge penalty of 0.1" in plain

@@ -28,7 +28,8 @@ def cohort_triangle(
 
     `cells`: one row a cell, columns cohort, customers (of the cohort), month (whole months of tenure, 30.4375 days each),
     at_risk (at the start of the cell), retention (at its end), complete (False when some of the cohort could not be observed
-    until then: the cell is grey). Cells with fewer than `mask_below` at risk hold no number. Colours span the retention seen.
+    until then: the cell is grey). Cells with fewer than `mask_below` at risk hold no number, those with nobody are
+    blank. Colours span the retention seen.
     """
     cells = cells.dropna(subset=["month"]) if len(cells) else cells
     cohorts = style.groups_in_order(cells["cohort"]) if len(cells) else []
@@ -72,6 +73,8 @@ def _cells(
     for cohort, month, n, value, complete in zip(
         cells["cohort"], cells["month"], cells["at_risk"], cells["retention"], cells["complete"]
     ):
+        if not n > 0:  # nobody was observed there: nothing to show, nothing to hide
+            continue
         x, y = int(month), row_of[cohort]
         small = not n >= mask_below or value != value
         colour = "white" if small else SCALE(norm(value)) if complete else INCOMPLETE
@@ -132,9 +135,7 @@ def _legend(figure: Drawing, span: tuple[float, float], mask_below: float) -> No
         spine.set_visible(False)
     bar.tick_params(length=2, pad=1)
     w, h = figure.get_size_inches()
-    box = Rectangle(
-        (2.3 / w, 0.34 / h), 0.2 / w, 0.12 / h, facecolor=INCOMPLETE, transform=figure.transFigure
-    )
+    box = Rectangle((2.3 / w, 0.34 / h), 0.2 / w, 0.12 / h, facecolor=INCOMPLETE, transform=figure.transFigure)
     figure.add_artist(box)
     figure.text(2.56 / w, 0.4 / h, "not all observed until then", fontsize=7.5, va="center")
     figure.text(2.4 / w, 0.19 / h, "·", fontsize=13, va="center", ha="center", color=style.SOFT)

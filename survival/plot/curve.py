@@ -42,9 +42,7 @@ class Curve:
         return np.where((i >= 0) & (tenures <= self.tenure[-1]), self.retention[np.maximum(i, 0)], np.nan)
 
 
-def curves_of(
-    frame: pd.DataFrame, by: str, groups: Sequence[Any], ordered: bool, horizon: float
-) -> list[Curve]:
+def curves_of(frame: pd.DataFrame, by: str, groups: Sequence[Any], ordered: bool, horizon: float) -> list[Curve]:
     """A curve for each group of a frame with columns `by`, tenure, retention, ci_lower, ci_upper, up to `horizon` days."""
     palette = style.colours(len(groups), ordered=ordered)
     # Ordered cohorts differ by lightness alone: dashes would hide the order.
@@ -58,10 +56,7 @@ def curves_of(
         if not s[0] >= 1:  # the curve starts at 1; without a row that says where, at 0
             t, s, low, high = np.r_[0.0, t], np.r_[1.0, s], np.r_[np.nan, low], np.r_[np.nan, high]
         # A curve at 1 has no interval: the band starts from it.
-        low, high = (
-            np.where((s == 1) & np.isnan(low), 1.0, low),
-            np.where((s == 1) & np.isnan(high), 1.0, high),
-        )
+        low, high = (np.where((s == 1) & np.isnan(low), 1.0, low), np.where((s == 1) & np.isnan(high), 1.0, high))
         inside = t <= horizon
         t, s, low, high = _changes(t[inside], s[inside], low[inside], high[inside])
         out.append(Curve(str(group), t, s, low, high, colour, dash))
@@ -76,14 +71,10 @@ def _changes(t: np.ndarray, *steps: np.ndarray) -> tuple[np.ndarray, ...]:
     return (t[keep], *(v[keep] for v in steps))
 
 
-def draw_curve(
-    axes: Axes, curve: Curve, *, band: bool = True, solid: bool = False, width: float = 1.7
-) -> None:
+def draw_curve(axes: Axes, curve: Curve, *, band: bool = True, solid: bool = False, width: float = 1.7) -> None:
     """Draw one curve as steps that hold from each tenure to the next, with its band."""
     dash = "solid" if solid else curve.dash
-    axes.step(
-        curve.tenure, curve.retention, where="post", color=curve.colour, linestyle=dash, linewidth=width
-    )
+    axes.step(curve.tenure, curve.retention, where="post", color=curve.colour, linestyle=dash, linewidth=width)
     if band:
         axes.fill_between(
             curve.tenure, curve.lower, curve.upper, step="post", color=curve.colour, alpha=0.16, linewidth=0

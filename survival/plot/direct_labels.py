@@ -39,9 +39,7 @@ def _in_margin(axes: Axes, curve: Curve, label: str, place: float) -> None:
     axes.text(1.03, place, label, transform=axes.transAxes, color=ink, va="center", ha="left")
 
 
-def _at_end(
-    axes: Axes, drawn: Sequence[Curve], curve: Curve, label: str, wide: float, taken: Sequence[Box]
-) -> Box:
+def _at_end(axes: Axes, drawn: Sequence[Curve], curve: Curve, label: str, wide: float, taken: Sequence[Box]) -> Box:
     """Mark a curve's end and name it there, at the nearest height that meets fewest curves and no other label."""
     edge, end = axes.get_xlim()[1], curve.last
     x = curve.stop + 0.015 * edge

@@ -18,12 +18,7 @@ GRID = 60
 
 
 def facets(
-    everyone: list[Curve],
-    numbers: list[list[str]] | None,
-    ticks: np.ndarray,
-    horizon: float,
-    title: str,
-    ylabel: str,
+    everyone: list[Curve], numbers: list[list[str]] | None, ticks: np.ndarray, horizon: float, title: str, ylabel: str
 ) -> Drawing:
     """The figure: `numbers` has a row a curve and a text a tick (None: no risk table)."""
     shown = everyone[:MOST]
@@ -78,20 +73,14 @@ def _numbers(axes: Axes, ticks: np.ndarray, cells: Sequence[str], *, label: bool
         )  # fmt: skip
 
 
-def _texts(
-    figure: Drawing, ticks: np.ndarray, title: str, ylabel: str, left: float, table: bool, cohorts: int
-) -> None:
+def _texts(figure: Drawing, ticks: np.ndarray, title: str, ylabel: str, left: float, table: bool, cohorts: int) -> None:
     width, height = figure.get_size_inches()
     text = "Tenure in months of 30.4375 days" if style.by_month(ticks) else "Tenure in days"
     text += "; below: number at risk" if table else ""
     figure.text(left / width, 0.33 / height, text, ha="left")
     grey = "the other cohorts" if cohorts <= LINES_UP_TO else "the range of all cohorts"
     missing = f". Not shown: the last {cohorts - MOST} of {cohorts} cohorts" if cohorts > MOST else ""
-    figure.text(
-        left / width, 0.14 / height, f"Grey: {grey}{missing}", fontsize=8, color=style.SOFT, ha="left"
-    )
+    figure.text(left / width, 0.14 / height, f"Grey: {grey}{missing}", fontsize=8, color=style.SOFT, ha="left")
     figure.text(0.08 / width, 0.5, ylabel, rotation=90, va="center", ha="left")
     if title:
-        figure.text(
-            left / width, 1 - 0.12 / height, title, fontsize=9.5, fontweight="bold", va="top", ha="left"
-        )
+        figure.text(left / width, 1 - 0.12 / height, title, fontsize=9.5, fontweight="bold", va="top", ha="left")

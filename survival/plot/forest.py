@@ -17,12 +17,7 @@ from survival.plot.numbers import NOT_ESTIMABLE, is_missing, p_value, ratio_with
 from survival.plot.style import Drawing
 
 MODELS = ("univariable", "multivariable")
-LOOKS = {
-    0: ("#0b3f7f", "s", 5.0),
-    1: ("#cf5200", "o", 4.6),
-    2: ("#00704f", "D", 4.4),
-    3: ("#8a2b6f", "^", 5.0),
-}
+LOOKS = {0: ("#0b3f7f", "s", 5.0), 1: ("#cf5200", "o", 4.6), 2: ("#00704f", "D", 4.4), 3: ("#8a2b6f", "^", 5.0)}
 SINGLE = ("#0b3f7f", "s", 5.4)
 WIDEST = 32.0  # intervals beyond 1/32 to 32 end in an arrow; the estimates themselves are always inside
 ROW = 0.3
@@ -88,11 +83,7 @@ def _sets(frame: pd.DataFrame, by: str) -> list[str]:
 
 
 def _rows(
-    frame: pd.DataFrame,
-    sets: Sequence[str],
-    by: str,
-    labels: Mapping[str, str],
-    references: Mapping[str, str],
+    frame: pd.DataFrame, sets: Sequence[str], by: str, labels: Mapping[str, str], references: Mapping[str, str]
 ) -> list[Row]:
     rows: list[Row] = []
     announced: set[str] = set()
@@ -128,14 +119,13 @@ def axis_limits(rows: Sequence[Row]) -> tuple[float, float]:
     ratios = [v[0] for row in rows for v in row.values.values() if np.isfinite(v[0]) and v[0] > 0]
     low, high = min([*seen, 0.55]) / 1.12, max([*seen, 1.8]) * 1.12
     # Every estimate is inside; an interval that reaches beyond them and beyond WIDEST is cut.
-    return max(low, min([1 / WIDEST, *(r / 1.5 for r in ratios)])), min(
-        high, max([WIDEST, *(1.5 * r for r in ratios)])
-    )
+    return max(low, min([1 / WIDEST, *(r / 1.5 for r in ratios)])), min(high, max([WIDEST, *(1.5 * r for r in ratios)]))
 
 
 def _draw(rows: list[Row], sets: list[str], title: str, more: str, less: str) -> Drawing:
-    names = [style.shorten(r.label, 2.6 - 0.15 * r.indent) for r in rows]
-    left = max(1.0, max(style.text_width(n) + 0.15 * r.indent for n, r in zip(names, rows))) + 0.3
+    names = [style.wrap(r.label, 2.5 - 0.15 * r.indent, 8.5) for r in rows]
+    lines = [(line, r.indent) for n, r in zip(names, rows) for line in n.split("\n")]
+    left = max(1.0, max(style.text_width(line, 8.5) + 0.15 * indent for line, indent in lines)) + 0.3
     axis = 2.9 if len(sets) <= 2 else 3.4
     texts = {s: [ratio_with_interval(*r.values[s][:3]) if s in r.values else "" for r in rows] for s in sets}
     wide = {s: max(1.1, max(style.text_width(t) for t in texts[s])) for s in sets}
@@ -169,13 +159,7 @@ def _stripes(figure: Drawing, n: int, bottom: float) -> None:
         y = (bottom + ROW * (n - i - 1)) / height
         figure.add_artist(
             Rectangle(
-                (0, y),
-                1,
-                ROW / height,
-                facecolor="#f4f5f7",
-                linewidth=0,
-                zorder=-5,
-                transform=figure.transFigure,
+                (0, y), 1, ROW / height, facecolor="#f4f5f7", linewidth=0, zorder=-5, transform=figure.transFigure
             )
         )
 
@@ -214,9 +198,7 @@ def _points(axes: Axes, rows: Sequence[Row], one: str, i: int, n: int) -> None:
             axes.plot([max(lower, low), min(upper, high)], [at, at], color=colour, linewidth=1.4, zorder=2)
             for limit, beyond, arrow in ((low, lower < low, "<"), (high, upper > high, ">")):
                 if beyond:
-                    axes.plot(
-                        [limit], [at], marker=arrow, color=colour, markersize=5, clip_on=False, zorder=3
-                    )
+                    axes.plot([limit], [at], marker=arrow, color=colour, markersize=5, clip_on=False, zorder=3)
         if low <= centre <= high:
             axes.plot(
                 [centre], [at], marker=marker, color=colour, markersize=size, zorder=3, linestyle="none",
@@ -238,10 +220,10 @@ def _labels(figure: Drawing, rows: Sequence[Row], names: Sequence[str], left: fl
     w, h = figure.get_size_inches()
     for i, (row, name) in enumerate(zip(rows, names)):
         y = bottom + ROW * (len(rows) - i - 0.5)
-        head = not row.values and not row.reference
+        weight = "normal" if row.values or row.reference else "bold"
         figure.text(
-            (0.1 + 0.15 * row.indent) / w, y / h, name, va="center", ha="left", fontweight="bold" if head else "normal",
-        )  # fmt: skip
+            (0.1 + 0.15 * row.indent) / w, y / h, name, va="center", fontsize=8.5, fontweight=weight, linespacing=1.1
+        )
 
 
 def _column(
@@ -253,9 +235,7 @@ def _column(
     top = bottom + ROW * n
     if one:
         shift = 0.17 if colour != style.INK else 0  # room for the marker
-        figure.text(
-            (x + shift) / w, (top + 0.39) / h, one.capitalize(), color=colour, fontweight="bold", va="center"
-        )
+        figure.text((x + shift) / w, (top + 0.39) / h, one.capitalize(), color=colour, fontweight="bold", va="center")
     figure.text(x / w, (top + 0.1) / h, "HR (95% CI)", fontsize=8.5, color=style.SOFT)
     figure.text((x + wide + column) / w, (top + 0.1) / h, "p", fontsize=8.5, color=style.SOFT, ha="right")
     for i, (row, text) in enumerate(zip(rows, texts)):

@@ -50,9 +50,7 @@ def smoothed_hazard(
     for group, colour, dash in zip(groups, palette, style.dashes(len(groups))):
         rows = hazard if group is None else hazard[hazard[by] == group]
         top = max(top, _hazard_line(axes, rows, per_days, colour, dash))
-    ends = [
-        _last_value(hazard if g is None else hazard[hazard[by] == g], "hazard") * per_days for g in groups
-    ]
+    ends = [_last_value(hazard if g is None else hazard[hazard[by] == g], "hazard") * per_days for g in groups]
     _hazard_axes(axes, hazard, top, f"{subject}\nper {per_days:g} days")
     if len(groups) > 1:
         high = axes.get_ylim()[1]
@@ -81,11 +79,7 @@ def _bandwidth(hazard: pd.DataFrame, bandwidth: float | None) -> str:
     texts = [decimal(w, 0 if w >= 10 else 1) for w in (widths[:1] + widths[-1:])]
     if not texts:
         return ""
-    return (
-        f"bandwidth {texts[0]} days"
-        if texts[0] == texts[-1]
-        else f"bandwidths {texts[0]} to {texts[-1]} days"
-    )
+    return f"bandwidth {texts[0]} days" if texts[0] == texts[-1] else f"bandwidths {texts[0]} to {texts[-1]} days"
 
 
 def _last_value(rows: pd.DataFrame, column: str) -> float:
@@ -94,7 +88,7 @@ def _last_value(rows: pd.DataFrame, column: str) -> float:
 
 
 def _hazard_line(axes: Axes, rows: pd.DataFrame, per_days: float, colour: str, dash: Any) -> float:
-    """Draw one hazard; returns how high the axis should reach: three times the curve's peak at most, all of the band if lower."""
+    """Draw one hazard; returns how high the axis should reach: all of the band, up to 1.6 times the curve's peak."""
     rows = rows.sort_values("tenure", kind="stable")
     t, h = rows["tenure"].to_numpy(float), rows["hazard"].to_numpy(float) * per_days
     axes.plot(t, h, color=colour, linestyle=dash)
@@ -102,7 +96,7 @@ def _hazard_line(axes: Axes, rows: pd.DataFrame, per_days: float, colour: str, d
     if {"ci_lower", "ci_upper"} <= set(rows.columns) and rows["ci_upper"].notna().any():
         low, high = rows["ci_lower"].to_numpy(float) * per_days, rows["ci_upper"].to_numpy(float) * per_days
         axes.fill_between(t, low, high, color=colour, alpha=0.16, linewidth=0)
-        return min(float(np.nanmax(high, initial=0)), 3 * peak) if peak else float(np.nanmax(high, initial=0))
+        return min(float(np.nanmax(high, initial=0)), 1.6 * peak) if peak else float(np.nanmax(high, initial=0))
     return peak
 
 
@@ -140,7 +134,9 @@ def hazard_by_flag(
     columns = min(3, len(flags))
     rows = math.ceil(len(flags) / columns)
     panel_w, panel_h, gap_x, gap_y, left, bottom = 2.35, 1.75, 0.32, 0.62, 0.8, 0.6
-    top = 0.66 + (0.3 if title else 0)
+    names = [style.wrap((labels or {}).get(str(f), str(f)), panel_w, 9, "bold") for f in flags]
+    second_line = 0.15 if any("\n" in n for n in names) else 0
+    gap_y, top = gap_y + second_line, 0.66 + second_line + (0.3 if title else 0)
     width = left + columns * panel_w + (columns - 1) * gap_x + 0.25
     figure = style.new_figure(max(width, 4.6), bottom + rows * panel_h + (rows - 1) * gap_y + top)
     steps, scale = value.startswith("cumulative"), 1.0 if value.startswith("cumulative") else per_days
@@ -158,8 +154,7 @@ def hazard_by_flag(
         style.tenure_axis(axes, style.tenure_ticks(horizon, 5), label=False, days_below=False)
         if c:
             axes.set_yticklabels([])
-        name = (labels or {}).get(str(flag), str(flag))
-        axes.set_title(style.shorten(name, panel_w, 9, "bold"), fontsize=9, pad=5)
+        axes.set_title(names[i], fontsize=9, pad=5, linespacing=1.1)
     _flag_labels(figure, steps, per_days, left, title, horizon)
     return figure
 
@@ -178,14 +173,10 @@ def _flag_panel(axes: Axes, rows: pd.DataFrame, value: str, scale: float, steps:
         axes.plot(t, v, color=colour, linestyle=dash, drawstyle="steps-post" if steps else "default")
         if {"ci_lower", "ci_upper"} <= set(part.columns):
             low, high = part["ci_lower"].to_numpy(float) * scale, part["ci_upper"].to_numpy(float) * scale
-            axes.fill_between(
-                t, low, high, step="post" if steps else None, color=colour, alpha=0.16, linewidth=0
-            )
+            axes.fill_between(t, low, high, step="post" if steps else None, color=colour, alpha=0.16, linewidth=0)
 
 
-def _flag_labels(
-    figure: Drawing, steps: bool, per_days: float, left: float, title: str, horizon: float
-) -> None:
+def _flag_labels(figure: Drawing, steps: bool, per_days: float, left: float, title: str, horizon: float) -> None:
     w, h = figure.get_size_inches()
     keys = [
         Line2D([], [], color=style.ON, label="on"),
@@ -196,11 +187,7 @@ def _flag_labels(
         borderpad=0, borderaxespad=0, handlelength=2.4, columnspacing=1.6,
     )  # fmt: skip
     figure.text(
-        0.08 / w,
-        0.5,
-        "Cumulative hazard" if steps else f"Hazard per {per_days:g} days",
-        rotation=90,
-        va="center",
+        0.08 / w, 0.5, "Cumulative hazard" if steps else f"Hazard per {per_days:g} days", rotation=90, va="center"
     )
     text = "Tenure in months of 30.4375 days" if horizon >= 70 else "Tenure in days"
     figure.text(left / w, 0.12 / h, text)

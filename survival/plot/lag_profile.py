@@ -16,9 +16,7 @@ from survival.plot.style import Drawing
 
 
 @style.figure_function
-def lag_profile(
-    profile: pd.DataFrame, *, labels: Mapping[str, str] | None = None, title: str = ""
-) -> Drawing:
+def lag_profile(profile: pd.DataFrame, *, labels: Mapping[str, str] | None = None, title: str = "") -> Drawing:
     """One panel a covariate, hazard ratio with interval against the lag in days.
 
     `profile`: columns lag (days), covariate, hazard_ratio, ci_lower, ci_upper, as lag_profile.csv. NA rows are left blank and
@@ -30,10 +28,12 @@ def lag_profile(
     columns = min(3, len(covariates))
     rows = math.ceil(len(covariates) / columns)
     panel_w, panel_h, gap_x, gap_y, left, bottom = 2.35, 1.6, 0.32, 0.62, 0.85, 0.62
-    top = 0.35 + (0.3 if title else 0)
+    known = labels or {}
+    names = [style.wrap(known.get(str(c), covariate_label(str(c))), panel_w, 9, "bold") for c in covariates]
+    second_line = 0.15 if any("\n" in n for n in names) else 0
+    gap_y, top = gap_y + second_line, 0.35 + second_line + (0.3 if title else 0)
     figure = style.new_figure(
-        left + columns * panel_w + (columns - 1) * gap_x + 0.25,
-        bottom + rows * panel_h + (rows - 1) * gap_y + top,
+        left + columns * panel_w + (columns - 1) * gap_x + 0.25, bottom + rows * panel_h + (rows - 1) * gap_y + top
     )
     lags = np.unique(profile["lag"].to_numpy(float))
     limits = _limits(profile)
@@ -44,14 +44,11 @@ def lag_profile(
         _panel(axes, profile[profile["covariate"] == covariate], lags, limits)
         if c:
             axes.set_yticklabels([])
-        name = (labels or {}).get(str(covariate), covariate_label(str(covariate)))
-        axes.set_title(style.shorten(name, panel_w, 9, "bold"), fontsize=9, pad=5)
+        axes.set_title(names[i], fontsize=9, pad=5, linespacing=1.1)
     w, h = figure.get_size_inches()
     figure.text(0.08 / w, 0.5, "Hazard ratio (log scale)", rotation=90, va="center")
     lost = bool(profile["hazard_ratio"].isna().any())
-    figure.text(
-        left / w, 0.12 / h, "Lag of the indicators (days)" + ("; n.e.: not estimable" if lost else "")
-    )
+    figure.text(left / w, 0.12 / h, "Lag of the indicators (days)" + ("; n.e.: not estimable" if lost else ""))
     if title:
         figure.text(left / w, 1 - 0.08 / h, title, fontweight="bold", fontsize=9.5, va="top")
     return figure

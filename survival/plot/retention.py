@@ -62,9 +62,7 @@ def _ticks(at_risk: pd.DataFrame | None, horizon: float) -> np.ndarray:
     return tenures[tenures <= 1.01 * horizon]
 
 
-def _numbers(
-    at_risk: pd.DataFrame | None, by: str, groups: Sequence[Any], ticks: np.ndarray
-) -> list[list[str]] | None:
+def _numbers(at_risk: pd.DataFrame | None, by: str, groups: Sequence[Any], ticks: np.ndarray) -> list[list[str]] | None:
     """The risk table as text: one row a group, one number a tick."""
     if at_risk is None or len(at_risk) == 0:
         return None
@@ -73,12 +71,7 @@ def _numbers(
 
 
 def _together(
-    drawn: list[Curve],
-    numbers: list[list[str]] | None,
-    ticks: np.ndarray,
-    horizon: float,
-    title: str,
-    ylabel: str,
+    drawn: list[Curve], numbers: list[list[str]] | None, ticks: np.ndarray, horizon: float, title: str, ylabel: str
 ) -> Drawing:
     labels = [style.shorten(c.label, 1.6) for c in drawn]
     widest, alone = max(map(style.text_width, labels)), len(drawn) == 1
@@ -119,17 +112,13 @@ def _risk_table(
     table.set_gid("risk-table")
     table.set_ylim(n - 0.5, -0.5)
     table.axis("off")
-    figure.text(
-        0.12 / w, (0.17 + ROW * n) / h, "Number at risk", va="bottom", fontsize=8.5, fontweight="bold"
-    )
+    figure.text(0.12 / w, (0.17 + ROW * n) / h, "Number at risk", va="bottom", fontsize=8.5, fontweight="bold")
     for i, (curve, label, cells) in enumerate(zip(drawn, labels, numbers)):
         for tick, cell in zip(ticks, cells):
             table.text(tick, i, cell, ha="center", va="center", fontsize=8.5, clip_on=False)
         y = (0.1 + ROW * (n - i - 0.5)) / h
         if n > 1:
-            key = Line2D(
-                [0.12 / w, 0.38 / w], [y, y], color=curve.colour, linestyle=curve.dash, linewidth=1.7
-            )
+            key = Line2D([0.12 / w, 0.38 / w], [y, y], color=curve.colour, linestyle=curve.dash, linewidth=1.7)
             key.set_transform(figure.transFigure)
             figure.add_artist(key)
         figure.text((0.45 if n > 1 else 0.12) / w, y, label, va="center", ha="left")

@@ -35,11 +35,10 @@ def schoenfeld(
         return style.message("There is no beta(t) to draw.")
     columns = min(2, len(covariates))
     rows = -(-len(covariates) // columns)
-    panel_w, panel_h, gap_x, gap_y, left, bottom = 3.0, 2.0, 1.25, 0.75, 0.75, 0.62
-    top = 0.38 + (0.3 if title else 0)
+    panel_w, panel_h, gap_x, gap_y, left, bottom = 3.0, 2.0, 1.25, 0.75, 0.75, 0.8
+    top = 0.5 + (0.3 if title else 0)
     figure = style.new_figure(
-        left + columns * panel_w + (columns - 1) * gap_x + 0.75,
-        bottom + rows * panel_h + (rows - 1) * gap_y + top,
+        left + columns * panel_w + (columns - 1) * gap_x + 0.75, bottom + rows * panel_h + (rows - 1) * gap_y + top
     )
     horizon = float(smooth["tenure"].max())
     for i, covariate in enumerate(covariates):
@@ -48,27 +47,24 @@ def schoenfeld(
         axes = style.axes_in_inches(figure, left + c * (panel_w + gap_x), y, panel_w, panel_h)
         dots = points[points["covariate"] == covariate] if points is not None else None
         _panel(axes, smooth[smooth["covariate"] == covariate], fitted.get(str(covariate)), dots, horizon)
-        name = (labels or {}).get(str(covariate), covariate_label(str(covariate)))
         p = (ph_p or {}).get(str(covariate))
-        suffix = f"  (PH test: {p_phrase(p)})" if p is not None else ""
-        axes.set_title(
-            style.shorten(name, panel_w - style.text_width(suffix, 9, "bold"), 9, "bold") + suffix, fontsize=9
-        )
+        axes.set_title(_title(labels or {}, str(covariate), p, panel_w), fontsize=9, linespacing=1.1)
     w, h = figure.get_size_inches()
-    text = "Tenure in months of 30.4375 days" if horizon >= 70 else "Tenure in days"
-    figure.text(
-        left / w,
-        0.12 / h,
-        text + ". Solid: β(t) with 95% band; dashed: the model's constant; dotted: no effect",
-    )
+    figure.text(left / w, 0.32 / h, "Tenure in months of 30.4375 days" if horizon >= 70 else "Tenure in days")
+    key = "Solid: β(t), 95% band. Dashed: the model's constant. Dotted: HR 1"
+    figure.text(left / w, 0.12 / h, key, fontsize=8, color=style.SOFT)
     if title:
         figure.text(left / w, 1 - 0.08 / h, title, fontweight="bold", fontsize=9.5, va="top")
     return figure
 
 
-def _panel(
-    axes: Any, rows: pd.DataFrame, constant: float | None, dots: pd.DataFrame | None, horizon: float
-) -> None:
+def _title(labels: Mapping[str, str], covariate: str, p: float | None, width: float) -> str:
+    """The covariate's name, below it what the test says."""
+    name = style.shorten(labels.get(covariate, covariate_label(covariate)), width, 9, "bold")
+    return name if p is None else f"{name}\nPH test: {p_phrase(p)}"
+
+
+def _panel(axes: Any, rows: pd.DataFrame, constant: float | None, dots: pd.DataFrame | None, horizon: float) -> None:
     rows = rows.sort_values("tenure", kind="stable")
     t = rows["tenure"].to_numpy(float)
     coef, lower, upper = (rows[c].to_numpy(float) for c in ("coef", "ci_lower", "ci_upper"))

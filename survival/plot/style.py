@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, wraps
+from itertools import pairwise
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
@@ -128,9 +129,7 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height))
 
 
-def axes_in_inches(
-    figure: Figure, left: float, bottom: float, width: float, height: float, **kwargs: Any
-) -> Axes:
+def axes_in_inches(figure: Figure, left: float, bottom: float, width: float, height: float, **kwargs: Any) -> Axes:
     """Axes placed in inches from the lower left corner: layout that does not depend on a solver."""
     w, h = figure.get_size_inches()
     return figure.add_axes((left / w, bottom / h, width / w, height / h), **kwargs)
@@ -143,9 +142,7 @@ def text_width(text: str, size: float = 9.0, weight: str = "normal") -> float:
         return 0.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        path = TextPath(
-            (0, 0), text, size=size, prop=FontProperties(family="DejaVu Sans", weight=weight), usetex=False
-        )
+        path = TextPath((0, 0), text, size=size, prop=FontProperties(family="DejaVu Sans", weight=weight), usetex=False)
     return float(path.get_extents().x1) / 72 if len(path.vertices) else 0.0
 
 
@@ -159,6 +156,19 @@ def shorten(text: str, width: float, size: float = 9.0, weight: str = "normal") 
         if text_width(cut, size, weight) <= width:
             return cut
     return "…"
+
+
+def wrap(text: str, width: float, size: float = 9.0, weight: str = "normal") -> str:
+    """The text on one line, or broken between words into two, each shortened to `width` inches."""
+    if text_width(text, size, weight) <= width:
+        return text
+    words = text.split(" ")
+    fits = [i for i in range(1, len(words)) if text_width(" ".join(words[:i]), size, weight) <= width]
+    if not fits:
+        return shorten(text, width, size, weight)
+    # The break that leaves the longer line shortest.
+    cut = min(fits, key=lambda i: max(text_width(" ".join(p), size, weight) for p in (words[:i], words[i:])))
+    return " ".join(words[:cut]) + "\n" + shorten(" ".join(words[cut:]), width, size, weight)
 
 
 def colours(n: int, *, ordered: bool = False) -> list[str]:
@@ -202,9 +212,7 @@ def tenure_ticks(horizon: float, most: int = 9) -> np.ndarray:
     """Tenures in days, from 0 up to `horizon`, for ticks and risk tables: whole months of 30.4375 days, below 70 days weeks."""
     if not math.isfinite(horizon) or horizon <= 0:
         return np.array([0.0])
-    unit, steps = (
-        (DAYS_PER_MONTH, (1, 2, 3, 6, 12, 24, 36, 60, 120)) if horizon >= 70 else (1.0, (1, 2, 7, 14))
-    )
+    unit, steps = (DAYS_PER_MONTH, (1, 2, 3, 6, 12, 24, 36, 60, 120)) if horizon >= 70 else (1.0, (1, 2, 7, 14))
     step = next((s for s in steps if horizon / (s * unit) <= most - 1 + 1e-9), steps[-1])
     # 0.02: a horizon of 730 days ends at month 24 (730.5 days).
     return np.arange(0, math.floor(horizon / (step * unit) + 0.02) + 1) * step * unit
@@ -212,9 +220,7 @@ def tenure_ticks(horizon: float, most: int = 9) -> np.ndarray:
 
 def by_month(ticks: np.ndarray) -> bool:
     """Do these tenures in days fall on whole months (within half a day)?"""
-    return len(ticks) > 1 and bool(
-        np.all(np.abs(ticks - np.round(ticks / DAYS_PER_MONTH) * DAYS_PER_MONTH) <= 0.5)
-    )
+    return len(ticks) > 1 and bool(np.all(np.abs(ticks - np.round(ticks / DAYS_PER_MONTH) * DAYS_PER_MONTH) <= 0.5))
 
 
 def tenure_axis(
@@ -224,11 +230,7 @@ def tenure_axis(
     ticks = np.asarray(ticks, dtype=float)
     if by_month(ticks):
         first, second = [count(round(t / DAYS_PER_MONTH)) for t in ticks], [count(round(t)) for t in ticks]
-        text = (
-            "Tenure in months of 30.4375 days (below: in days)"
-            if days_below
-            else "Tenure (months of 30.4375 days)"
-        )
+        text = "Tenure in months of 30.4375 days (below: in days)" if days_below else "Tenure (months of 30.4375 days)"
     else:
         first, second = [count(t) for t in ticks], [decimal(t / DAYS_PER_MONTH, 1) for t in ticks]
         days_below = days_below and float(ticks.max(initial=0)) >= 60
@@ -262,7 +264,8 @@ def log_ratio_ticks(low: float, high: float, most: int = 7) -> list[float]:
         [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100],
     ):
         inside = [t for t in ladder if low <= t <= high]
-        if len(inside) <= most:
+        nearest = min((math.log(b / a) for a, b in pairwise(inside)), default=math.inf)
+        if len(inside) <= most and nearest >= 0.085 * math.log(high / low):
             return inside or [1]
     return [t for t in (0.01, 0.1, 1, 10, 100) if low <= t <= high] or [1]
 

@@ -20,10 +20,7 @@ from survival.plot.numbers import (
 
 
 def hazard_ratio_display(
-    hazard_ratios: pd.DataFrame,
-    *,
-    labels: Mapping[str, str] | None = None,
-    references: Mapping[str, str] | None = None,
+    hazard_ratios: pd.DataFrame, *, labels: Mapping[str, str] | None = None, references: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
     """One row a covariate: exposure, churns, and for each model HR (95% CI) and p; at the end the PH test of the last model.
 
@@ -63,9 +60,7 @@ def _row(rows: pd.DataFrame, label: str, models: list[str]) -> dict[str, str]:
         "PH test, p": p_value(last["ph_p"]),
     }
     for model, r in by_model.items():
-        row[f"{model.capitalize()} HR (95% CI)"] = ratio_with_interval(
-            r["hazard_ratio"], r["ci_lower"], r["ci_upper"]
-        )
+        row[f"{model.capitalize()} HR (95% CI)"] = ratio_with_interval(r["hazard_ratio"], r["ci_lower"], r["ci_upper"])
         row[f"p, {model}"] = MISSING if is_missing(r["hazard_ratio"]) else p_value(r["p"])
     return row
 
@@ -80,9 +75,5 @@ def retention_display(retention_at: pd.DataFrame) -> pd.DataFrame:
         (r["cohort"], r["tenure"]): percent_with_interval(r["retention"], r["ci_lower"], r["ci_upper"])
         for r in retention_at.to_dict("records")
     }
-    rows = [
-        [str(c), *(cells.get((c, t), MISSING) for t in tenures)] for c in pd.unique(retention_at["cohort"])
-    ]
-    return pd.DataFrame(
-        rows, columns=["Cohort", *(f"{count(t)} days (95% CI)" for t in tenures)], dtype=object
-    )
+    rows = [[str(c), *(cells.get((c, t), MISSING) for t in tenures)] for c in pd.unique(retention_at["cohort"])]
+    return pd.DataFrame(rows, columns=["Cohort", *(f"{count(t)} days (95% CI)" for t in tenures)], dtype=object)

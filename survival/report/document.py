@@ -109,9 +109,7 @@ class Figure:
 
     def __post_init__(self) -> None:
         _check_name("Figure", self.name)
-        object.__setattr__(
-            self, "source", (self.source,) if isinstance(self.source, str) else tuple(self.source)
-        )
+        object.__setattr__(self, "source", (self.source,) if isinstance(self.source, str) else tuple(self.source))
         if not self.alt.strip():
             raise ArgumentError(f"Figure {self.name!r} has no alt text: say in a sentence what it shows")
 
@@ -144,15 +142,10 @@ class Report:
     def __post_init__(self) -> None:
         object.__setattr__(self, "blocks", tuple(self.blocks))
         object.__setattr__(self, "meta", MappingProxyType({str(k): str(v) for k, v in self.meta.items()}))
-        for kind, names in (
-            ("table", [t.name for t in self.tables()]),
-            ("figure", [f.name for f in self.figures()]),
-        ):
+        for kind, names in (("table", [t.name for t in self.tables()]), ("figure", [f.name for f in self.figures()])):
             twice = sorted({n for n in names if names.count(n) > 1})
             if twice:
-                raise ArgumentError(
-                    f"two {kind}s of the report are named {', '.join(twice)}; each needs its own name"
-                )
+                raise ArgumentError(f"two {kind}s of the report are named {', '.join(twice)}; each needs its own name")
 
     def tables(self) -> Iterator[Table]:
         """Every table, in reading order."""

@@ -96,12 +96,7 @@ def methods_hazard_ratios(
     text.append(
         f"Intervals are {100 * level:g}% Wald intervals from {variance if robust else 'the model-based variance'}."
     )
-    scale = {
-        "km": "one minus the Kaplan-Meier estimate",
-        "identity": "tenure",
-        "log": "log tenure",
-        "rank": "ranks",
-    }
+    scale = {"km": "one minus the Kaplan-Meier estimate", "identity": "tenure", "log": "log tenure", "rank": "ranks"}
     text.append(
         f"Proportional hazards were tested against {scale[ph_transform]} by the score test on Schoenfeld residuals "
         "(Grambsch and Therneau 1994)."

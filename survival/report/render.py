@@ -16,17 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from survival.plot.style import svg_bytes
-from survival.report.document import (
-    Block,
-    Bullets,
-    Facts,
-    Figure,
-    Paragraph,
-    Preformatted,
-    Report,
-    Section,
-    Table,
-)
+from survival.report.document import Block, Bullets, Facts, Figure, Paragraph, Preformatted, Report, Section, Table
 from survival.report.tables import markdown_escape, table_html, table_markdown
 
 SEVERITY = {"error": "Error", "warning": "Warning", "note": "Note"}
@@ -130,8 +120,7 @@ def to_markdown(report: Report) -> str:
     parts += [_markdown(p) for p in placed(report)]
     if report.meta:
         parts.append(
-            "---\n\n"
-            + " · ".join(f"{markdown_escape(k)}: {markdown_escape(v)}" for k, v in report.meta.items())
+            "---\n\n" + " · ".join(f"{markdown_escape(k)}: {markdown_escape(v)}" for k, v in report.meta.items())
         )
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 

@@ -40,16 +40,7 @@ HEADERS = {
     "quantile": "Share who left", "month": "Tenure (months)",
 }  # fmt: skip
 
-_SHARES = {
-    "retention",
-    "exposed_share",
-    "incidence",
-    "monthly_rate",
-    "annualised_rate",
-    "share",
-    "p_30",
-    "p_90",
-}
+_SHARES = {"retention", "exposed_share", "incidence", "monthly_rate", "annualised_rate", "share", "p_30", "p_90"}
 _RATIOS = {"hazard_ratio"}
 _P = {"p", "p_adjusted", "ph_p"}
 _COUNTS = {
@@ -191,9 +182,7 @@ def table_html(table: Table, number: int | None = None) -> str:
     return (
         f'<div class="table" id="table-{table.name}"><div class="scroll" tabindex="0" role="region" '
         f'aria-label="{escape(table.title)}">\n<table>\n<caption>{label}{escape(table.title)}</caption>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n"
-        + "\n".join(rows)
-        + f"\n</tbody>\n</table></div>{foot}</div>"
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(rows) + f"\n</tbody>\n</table></div>{foot}</div>"
     )
 
 
@@ -223,32 +212,15 @@ def table_latex(table: Table) -> str:
     display, notes = shown(table)
     columns = "".join("r" if n else "l" for n in numeric_columns(display)) or "l"
     head = " & ".join(latex_escape(str(c)) for c in display.columns) + r" \\"
-    body = [
-        " & ".join(latex_escape(c) for c in row) + r" \\"
-        for row in display.itertuples(index=False, name=None)
-    ]
+    body = [" & ".join(latex_escape(c) for c in row) + r" \\" for row in display.itertuples(index=False, name=None)]
     caption = rf"\caption{{{latex_escape(table.title)}}}\label{{tab:{table.name.replace('_', '-')}}}"
     foot = [rf"\par\smallskip\footnotesize {latex_escape(n)}" for n in notes]
     if len(body) > 40:
-        lines = [
-            rf"\begin{{longtable}}{{{columns}}}",
-            caption + r"\\",
-            r"\toprule",
-            head,
-            r"\midrule",
-            r"\endhead",
-        ]
+        lines = [rf"\begin{{longtable}}{{{columns}}}", caption + r"\\", r"\toprule", head, r"\midrule", r"\endhead"]
         lines += [r"\bottomrule", r"\endfoot", *body, r"\end{longtable}"]
         lines += [r"{" + "".join(foot) + r"\par}"] if foot else []
     else:
-        lines = [
-            r"\begin{table}[htbp]",
-            r"\centering",
-            caption,
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            head,
-        ]
+        lines = [r"\begin{table}[htbp]", r"\centering", caption, rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head]
         lines += [r"\midrule", *body, r"\bottomrule", r"\end{tabular}", *foot, r"\end{table}"]
     package = "booktabs, longtable" if len(body) > 40 else "booktabs"
     return f"% needs \\usepackage{{{package}}}\n" + "\n".join(lines) + "\n"
@@ -271,9 +243,6 @@ def table_markdown(table: Table, number: int | None = None) -> str:
     if display.shape[1]:
         lines.append("| " + " | ".join(markdown_escape(str(c)) for c in display.columns) + " |")
         lines.append("|" + "|".join("---:" if n else ":---" for n in numeric_columns(display)) + "|")
-        lines += [
-            "| " + " | ".join(map(markdown_escape, r)) + " |"
-            for r in display.itertuples(index=False, name=None)
-        ]
+        lines += ["| " + " | ".join(map(markdown_escape, r)) + " |" for r in display.itertuples(index=False, name=None)]
     lines += [line for n in notes for line in ("", markdown_escape(n))]
     return "\n".join(lines) + "\n"

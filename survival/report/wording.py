@@ -39,9 +39,7 @@ def phrase_for(covariate: str, *, number: bool, references: Mapping[str, str] | 
     if dummy:
         factor, level = dummy.groups()
         reference = (references or {}).get(factor)
-        others = (
-            f"those with {factor} “{reference}”" if reference else f"those at the reference level of {factor}"
-        )
+        others = f"those with {factor} “{reference}”" if reference else f"those at the reference level of {factor}"
         return Phrase(who=f"customers with {factor} “{level}”", others=others)
     return Phrase(who=f"customers with {covariate}")
 
@@ -123,11 +121,7 @@ def _clear_words(row: Mapping[str, Any], others: str, equal: str, level: float) 
     """'1.84 times the rate of the others (...)', or where that reads badly 'a rate 59% lower than the others (HR ...)'."""
     hr, said = float(row["hazard_ratio"]), _numbers(row, level)
     if hr >= 1.095 or not _difference(hr):
-        return (
-            f"{ratio(hr, limit=True)} times the rate"
-            + (f" of {others}" if others else "")
-            + f"{equal} ({said})."
-        )
+        return f"{ratio(hr, limit=True)} times the rate" + (f" of {others}" if others else "") + f"{equal} ({said})."
     than = f" than {others}" if others else ""
     return f"a rate {_difference(hr)}{than}{equal} (HR {ratio(hr, limit=True)}, {said})."
 
@@ -231,25 +225,45 @@ def retention_sentence(row: Mapping[str, Any], *, level: float = 0.95) -> str:
     return f"After {when}, {percent(row['retention'])}{interval} of {of} were still there."
 
 
-def retention_range(frame: pd.DataFrame, tenure: float) -> str:
-    """The lowest and the highest cohort at one tenure of retention_at.csv; one cohort: its sentence; none: ''."""
+def retention_range(frame: pd.DataFrame, tenure: float, *, starts: Mapping[str, float] | None = None) -> str:
+    """The lowest and the highest cohort at one tenure of retention_at.csv; one cohort: its sentence; none: ''.
+
+    A cohort observed only from a later tenure on (late entry) has a curve that starts at 1 there, so its retention is among
+    those still there then and does not compare: it is left out, and counted. `starts`: cohort -> where its curve starts
+    (days); without it such cohorts are known by an earlier tenure in the frame at which nothing is known.
+    """
     rows = frame[frame["tenure"] == tenure]
-    known = rows.dropna(subset=["retention"])
+    late = {c for c, t in (starts or {}).items() if t > 0} if starts is not None else _late_cohorts(frame, tenure)
+    known = rows[rows["retention"].notna() & ~rows["cohort"].isin(late)]
     if known.empty:
         return ""
-    if len(known) == 1:
+    if len(known) == 1 and len(rows) == 1:
         return retention_sentence(known.iloc[0].to_dict())
     low, high = known.loc[known["retention"].idxmin()], known.loc[known["retention"].idxmax()]
     text = (
         f"After {days_and_months(tenure)}, retention ran from {percent(low['retention'])} (cohort {low['cohort']}) "
         f"to {percent(high['retention'])} (cohort {high['cohort']})"
     )
-    unknown = len(rows) - len(known)
-    return text + (
-        f"; {unknown} cohort{'' if unknown == 1 else 's'} could not be observed that long."
-        if unknown
-        else "."
-    )
+    if len(known) == 1:
+        text = retention_sentence(known.iloc[0].to_dict())[:-1]
+    unknown = int((rows["retention"].isna() & ~rows["cohort"].isin(late)).sum())
+    left_out = int(rows["cohort"].isin(late).sum())
+    text += f"; {_cohorts(unknown)} could not be observed that long" if unknown else ""
+    is_ = "is" if left_out == 1 else "are"
+    text += f"; {_cohorts(left_out)} observed only from a later tenure on {is_} left out" if left_out else ""
+    return text + "."
+
+
+def _late_cohorts(frame: pd.DataFrame, tenure: float) -> set[str]:
+    """Cohorts about which less is known earlier: retention missing at a tenure, known at a later one."""
+    known, earlier = (frame[frame["retention"].notna()], frame[frame["retention"].isna() & (frame["tenure"] < tenure)])
+    last_known = known.groupby("cohort", observed=True)["tenure"].max()
+    gaps = earlier.groupby("cohort", observed=True)["tenure"].min()
+    return {c for c, gap in gaps.items() if c in last_known.index and last_known[c] > gap}
+
+
+def _cohorts(n: int) -> str:
+    return f"{n} cohort{'' if n == 1 else 's'}"
 
 
 def rank_test_sentence(row: Mapping[str, Any], cohorts: int, *, alpha: float = 0.05) -> str:
@@ -260,12 +274,12 @@ def rank_test_sentence(row: Mapping[str, Any], cohorts: int, *, alpha: float = 0
     differ = float(row["p"]) < alpha
     if row["test"] == "trend":
         seen = (
-            "Retention differed along the order"
-            if differ
-            else "No clear trend in retention was seen along the order"
+            "Retention differed along the order" if differ else "No clear trend in retention was seen along the order"
         )
         return f"{seen} of the {count(cohorts)} cohorts (log-rank test for trend: {numbers})."
     which = "two" if cohorts == 2 else count(cohorts)
     if differ:
         return f"The retention curves of the {which} cohorts differed (log-rank test: {numbers})."
-    return f"No clear difference between the retention curves of the {which} cohorts was seen (log-rank test: {numbers})."
+    return (
+        f"No clear difference between the retention curves of the {which} cohorts was seen (log-rank test: {numbers})."
+    )
