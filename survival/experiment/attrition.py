@@ -67,10 +67,7 @@ def _of_fit(built: BuiltEpisodes, fitted: pd.DataFrame) -> list[list[Any]]:
         "fitted", "missing covariate", built.customers - customers, built.rows - len(fitted),
         built.events - churns, built.person_days - days,
     )  # fmt: skip
-    return [
-        *([lost] if built.rows > len(fitted) else []),
-        _row("fitted", "", customers, len(fitted), churns, days),
-    ]
+    return [*([lost] if built.rows > len(fitted) else []), _row("fitted", "", customers, len(fitted), churns, days)]
 
 
 def _conserve(frame: pd.DataFrame) -> None:

@@ -35,9 +35,7 @@ def _audit(study: Study) -> list[Block]:
 
 def _data(study: Study) -> list[Block]:
     note = "With a reason: customers who do not reach the step. A step's customers = those of the one before - those set aside."
-    ledger = (
-        "Rows read = rows used + rows set aside, each for one reason. The file ledger.csv holds this table."
-    )
+    ledger = "Rows read = rows used + rows set aside, each for one reason. The file ledger.csv holds this table."
     return [
         Section("Who was counted"),
         Table("attrition", "From rows read to rows fitted", study.attrition(), notes=(note,)),
@@ -71,11 +69,7 @@ def _methods(study: Study, retention: bool, models: Sequence[Models]) -> list[Bl
         interval = study.config.retention.interval
         texts.append(
             methods_retention(
-                level=study.config.level,
-                interval=interval,
-                late_entry=study.late_entry,
-                tests=tests,
-                churn=churn,
+                level=study.config.level, interval=interval, late_entry=study.late_entry, tests=tests, churn=churn
             )
         )
     for made in models:
@@ -101,10 +95,7 @@ def _reproduction(study: Study) -> list[Block]:
     facts = [
         ("Observed", f"{observed.from_ or 'no start'} to {observed.until or 'no end'} ({observed.timezone})"),
         *(
-            (
-                f"Warm-up, {name}",
-                f"{spells.warm_up} days after the start, for customers who signed up before it",
-            )
+            (f"Warm-up, {name}", f"{spells.warm_up} days after the start, for customers who signed up before it")
             for name, spells in days.items()
         ),
         *(

@@ -25,9 +25,7 @@ class ModelSpec(Spec):
     churn: tuple[str, ...] | str | None = Field(
         None, description="definition(s) the study models; default: all of them"
     )
-    formula: str | None = Field(
-        None, description="right-hand side, formulaic's: low_usage + plan + low_usage:plan"
-    )
+    formula: str | None = Field(None, description="right-hand side, formulaic's: low_usage + plan + low_usage:plan")
     strata: tuple[str, ...] = ()
     ties: Literal["efron", "breslow"] = "efron"
     robust: bool | None = Field(
@@ -45,9 +43,7 @@ class RetentionSpec(Spec):
         None, description="of RMST, in days; default: the longest of `at` that every cohort reaches"
     )
     interval: Literal["log-log", "log", "plain"] = "log-log"
-    mask_below: int = Field(
-        10, ge=0, description="cells of the cohort triangle with fewer customers show no number"
-    )
+    mask_below: int = Field(10, ge=0, description="cells of the cohort triangle with fewer customers show no number")
 
 
 class Experiment(Spec):
@@ -87,9 +83,7 @@ class Experiment(Spec):
         return self.model_dump(mode="json", by_alias=True)
 
 
-def load(
-    path: Path, overrides: Sequence[str] = (), studies: Sequence[str] | None = None
-) -> tuple[Experiment, Source]:
+def load(path: Path, overrides: Sequence[str] = (), studies: Sequence[str] | None = None) -> tuple[Experiment, Source]:
     """The experiment that the YAML at `path` describes, and where each key of it stands.
 
     `studies` names the studies that exist (None: not checked). Raises ConfigError with every problem at once.

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from survival.experiment.models import (
+    FEW_AT_RISK,
+    MIN_AT_RISK,
     Models,
     by_flag,
     fits,
@@ -16,16 +18,21 @@ from survival.experiment.models import (
     smoothed_baseline,
 )
 from survival.experiment.study import Study
-from survival.plot.forest import forest
+from survival.plot.forest import covariate_label, forest
 from survival.plot.hazard import hazard_by_flag, smoothed_hazard
 from survival.plot.lag_profile import lag_profile as draw_lag_profile
-from survival.plot.numbers import count
+from survival.plot.numbers import count, ratio_with_interval
 from survival.plot.schoenfeld import schoenfeld
 from survival.report.displays import hazard_ratio_display
 from survival.report.document import Block, Bullets, Figure, Paragraph, Section, Table
+from survival.report.tables import display_frame
 from survival.report.wording import Phrase, hazard_findings
 
 PH_ALPHA = 0.05
+FIT_NOTE = (
+    "Customers: at risk. Episodes: neighbours with equal covariates merged. p: likelihood ratio test against no covariates. "
+    "Concordance: of pairs of customers at risk together at a churn."
+)
 
 
 def hazard_ratio_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
@@ -39,18 +46,15 @@ def hazard_ratio_blocks(study: Study, all_models: Sequence[Models]) -> list[Bloc
         blocks.append(_forest(study, made, mine))
         blocks.append(_ratio_table(study, made, mine))
     blocks.append(Table("hazard_ratios", "Hazard ratios, all columns", frame, shown=False))
-    blocks.append(Table("fit", "The models", fits(list(all_models)), notes=(_fit_note(study),)))
+    table = fits(list(all_models))
+    blocks.append(Table("fit", "The models", table, _turned(table), notes=(FIT_NOTE,)))
     return blocks
 
 
 def sentences(study: Study, made: Models, rows: pd.DataFrame) -> tuple[str, ...]:
     """What the multivariable model says, a sentence a covariate, clear differences first."""
     return hazard_findings(
-        rows,
-        _phrases(study, made),
-        events=made.full.events,
-        references=made.references,
-        level=study.config.level,
+        rows, _phrases(study, made), events=made.full.events, references=made.references, level=study.config.level
     )
 
 
@@ -98,21 +102,27 @@ def _ratio_table(study: Study, made: Models, rows: pd.DataFrame) -> Table:
     )
 
 
-def _fit_note(study: Study) -> str:
-    return (
-        "customers: at risk; episodes: neighbours with equal covariates merged; p: likelihood ratio test against no covariates; "
-        "concordance: pairs of customers at risk together at a churn."
-    )
+def _turned(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a figure, a column a definition: a wide table that fits on a page."""
+    display = display_frame(table)
+    names = display.pop(display.columns[0])
+    turned = display.T.set_axis([str(name) for name in names], axis=1)
+    return turned.rename_axis("Figure").reset_index()
 
 
 def proportional_hazards_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
     """The global tests, and beta(t) of the covariates whose test fails."""
+    frame = global_ph_tests(list(all_models))
+    overall = frame[frame["covariate"] == "GLOBAL"].drop(columns="covariate")
+    note = "Global score tests, all covariates together; those of each covariate are with the hazard ratios (km), and all in the CSV."
     blocks: list[Block] = [
         Section("Do the hazard ratios change with tenure?"),
         Table(
             "ph_tests",
             "Tests of proportional hazards, by transform of tenure",
-            global_ph_tests(list(all_models)),
+            frame,
+            study.display(overall),
+            notes=(note,),
         ),
     ]
     for made in all_models:
@@ -138,10 +148,7 @@ def _schoenfeld(study: Study, made: Models, failing: list[str], p: pd.Series) ->
         "spline, 4 df) with a pointwise band; the horizontal line is the constant that the model fits.",
         alt=f"Log hazard ratio against tenure for {', '.join(failing)}; the numbers are in the table of the same name.",
         figure=schoenfeld(
-            effects,
-            {n: float(tidy[n]) for n in failing},
-            ph_p={n: float(p[n]) for n in failing},
-            labels=study.labels,
+            effects, {n: float(tidy[n]) for n in failing}, ph_p={n: float(p[n]) for n in failing}, labels=study.labels
         ),
         source=(f"schoenfeld_{slug}",),
     )
@@ -158,7 +165,7 @@ def hazard_curve_blocks(study: Study, all_models: Sequence[Models]) -> list[Bloc
 
 
 def _baseline(study: Study, made: Models) -> list[Block]:
-    slug, frame = study.slug(made.definition), smoothed_baseline(made)
+    slug, frame = study.slug(made.definition), smoothed_baseline(study, made)
     strata = made.full.options.strata
     references = "; ".join(f"{name} {level}" for name, level in made.references.items())
     at = f"every flag off{f', {references}' if references else ''}, every number 0"
@@ -166,7 +173,8 @@ def _baseline(study: Study, made: Models) -> list[Block]:
         name=f"baseline_hazard_{slug}",
         title=f"Baseline hazard of churn over tenure, {made.definition}",
         caption=f"Hazard of a customer with {at}{f', by {chr(44).join(strata)}' if strata else ''}: steps of the Cox baseline smoothed "
-        "by an Epanechnikov kernel with boundary correction; the bandwidth is chosen by cross-validation; pointwise band.",
+        "by an Epanechnikov kernel with boundary correction; the bandwidth is chosen by cross-validation; pointwise band. "
+        f"Drawn while at least {FEW_AT_RISK:.0%} of the largest number are at risk.",
         alt=f"Smoothed baseline hazard over tenure under {made.definition}; the numbers are in the table baseline_hazard_{slug}.",
         figure=smoothed_hazard(frame, by="stratum" if strata else None),
         source=(f"baseline_hazard_{slug}",),
@@ -194,7 +202,7 @@ def _by_flag(study: Study, made: Models) -> list[Block]:
         Figure(
             name=f"hazard_by_flag_{slug}",
             title=f"Hazard of churn with each flag on and off, {made.definition}",
-            caption=f"Smoothed hazards {words}; drawn while at least 10 customers are at risk.",
+            caption=f"Smoothed hazards {words}; drawn while at least {MIN_AT_RISK} customers are in the state.",
             alt=f"Smoothed hazard over tenure, flag off against on, for {flags}.",
             figure=hazard_by_flag(smooths, value="hazard", labels=study.labels),
             source=(f"hazard_by_flag_{slug}",),
@@ -227,4 +235,19 @@ def lag_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
             source=("lag_profile",),
         )
         blocks.append(figure)
-    return [*blocks, Table("lag_profile", "Hazard ratios by lag", profile)]
+    return [
+        *blocks,
+        Table("lag_profile", "Hazard ratios (95% CI) by lag of the indicators", profile, _by_lag(study, profile)),
+    ]
+
+
+def _by_lag(study: Study, profile: pd.DataFrame) -> pd.DataFrame:
+    """A row a covariate, a column a lag: HR with its interval."""
+    rows = profile.assign(
+        covariate=[study.labels.get(c, covariate_label(c)) for c in profile["covariate"]],
+        text=[ratio_with_interval(r.hazard_ratio, r.ci_lower, r.ci_upper) for r in profile.itertuples()],
+        days=[f"{lag} days" for lag in profile["lag"]],
+    )
+    keys = ["definition", "covariate"] if len(study.definitions) > 1 else ["covariate"]
+    wide = rows.pivot_table(index=keys, columns="days", values="text", aggfunc="first", sort=False)
+    return wide.rename(columns=str).rename_axis(None, axis=1).reset_index().rename(columns=str.capitalize)

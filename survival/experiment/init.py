@@ -22,8 +22,6 @@ def init(directory: Path) -> None:
         raise ResultsError(f"{directory}: is not empty. Name a new folder; nothing was written.")
     with replacing(directory.resolve()) as folder:
         shutil.copytree(template("configs"), folder / "configs")
-        shutil.copytree(
-            template("experiments"), folder / "experiments", ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(template("experiments"), folder / "experiments", ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(_MAKEFILE, folder / "Makefile")
         (folder / ".gitignore").write_text(_IGNORED, encoding="utf-8")

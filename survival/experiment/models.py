@@ -26,6 +26,10 @@ FIT_COLUMNS = [
     "lr_statistic", "df", "p", "aic", "concordance", "iterations",
 ]  # fmt: skip
 
+FEW_AT_RISK = 0.05  # share of the largest number at risk below which a smoothed hazard is not drawn
+MIN_AT_RISK = 30  # customers in a state below which its hazard is not drawn
+MIN_STEPS = 5  # event times that make a smoothed hazard worth drawing
+
 
 @dataclass(frozen=True, eq=False)
 class Models:
@@ -109,9 +113,7 @@ def exposure(study: Study, made: Models) -> pd.DataFrame:
     switch = np.array([all(_is_switch(study, part) for part in name.split(":")) for name in made.full.names])
     share = np.where(switch, days @ matrix / days.sum(), np.nan)
     events = np.where(switch, event @ matrix, np.nan)
-    return pd.DataFrame(
-        {"covariate": list(made.full.names), "exposed_share": share, "events_exposed": events}
-    )
+    return pd.DataFrame({"covariate": list(made.full.names), "exposed_share": share, "events_exposed": events})
 
 
 def _is_switch(study: Study, factor: str) -> bool:
@@ -135,9 +137,7 @@ def global_ph_tests(all_models: list[Models]) -> pd.DataFrame:
         for transform in ("km", "identity", "log", "rank"):
             tests = made.full.proportional_hazards(transform)
             parts.append(tests.assign(definition=made.definition, transform=transform))
-    return pd.concat(parts, ignore_index=True)[
-        ["definition", "transform", "covariate", "statistic", "df", "p"]
-    ]
+    return pd.concat(parts, ignore_index=True)[["definition", "transform", "covariate", "statistic", "df", "p"]]
 
 
 def lag_profile(study: Study, all_models: list[Models]) -> pd.DataFrame:
@@ -163,20 +163,26 @@ def _lagged(study: Study, made: Models, lag: int, frame: pd.DataFrame) -> pd.Dat
     return rows[[any(part in study.indicators for part in names) for names in parts]]
 
 
-def smoothed_baseline(made: Models) -> pd.DataFrame:
-    """Hazard a day where every covariate is 0, smoothed: stratum, tenure, hazard, se, ci_lower, ci_upper, bandwidth."""
-    parts = []
-    for stratum, rows in made.full.baseline().groupby("stratum", sort=False):
-        variance = np.clip(np.diff(np.square(rows["se"].to_numpy(float)), prepend=0.0), 0.0, None)
-        entry = float(made.full.base.first_entry.min())
-        if len(rows) < 3:
-            continue
-        curve = smooth_hazard(
-            rows["tenure"], rows["hazard"], variance, lower=entry, level=made.full.options.level
-        )
-        parts.append(curve.tidy().assign(stratum=str(stratum)))
+def smoothed_baseline(study: Study, made: Models) -> pd.DataFrame:
+    """Hazard a day where every covariate is 0, smoothed: stratum, tenure, hazard, se, ci_lower, ci_upper, bandwidth.
+
+    Up to the last tenure with FEW_AT_RISK of the largest number at risk: the few beyond would set the bandwidth for all.
+    """
+    frame = study.episodes(made.definition)
+    counts = hazard(frame, start="start", by=list(study.config.model.strata) or None).tidy()
     columns = ["stratum", "tenure", "hazard", "se", "ci_lower", "ci_upper", "bandwidth"]
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+    parts = [pd.DataFrame(columns=columns)]
+    for stratum, rows in made.full.baseline().groupby("stratum", sort=False):
+        mine = counts[counts["by"].astype(str) == str(stratum)] if study.config.model.strata else counts
+        many = mine[mine["at_risk"] >= FEW_AT_RISK * mine["at_risk"].max()]
+        rows = rows[rows["tenure"] <= many["tenure"].max()]
+        if len(rows) < MIN_STEPS:
+            continue
+        variance = np.clip(np.diff(np.square(rows["se"].to_numpy(float)), prepend=0.0), 0.0, None)
+        entry = float(mine["tenure"].min())
+        curve = smooth_hazard(rows["tenure"], rows["hazard"], variance, lower=entry, level=study.config.level)
+        parts.append(curve.tidy().assign(stratum=str(stratum))[columns])
+    return pd.concat(parts[1:] or parts, ignore_index=True)
 
 
 def by_flag(study: Study, made: Models) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -188,14 +194,10 @@ def by_flag(study: Study, made: Models) -> tuple[pd.DataFrame, pd.DataFrame]:
         states = frame[flag].map({0: "off", 1: "on"})
         # No customer is given: whoever changes state leaves one group and enters the other.
         both = hazard(
-            frame.assign(state=states),
-            start="start",
-            by="state",
-            level=study.config.level,
-            order=_order(states),
+            frame.assign(state=states), start="start", by="state", level=study.config.level, order=_order(states)
         )
         totals.append(both.tidy().assign(covariate=flag))
-        smooths.append(both.smooth().assign(covariate=flag))
+        smooths.append(both.smooth(min_at_risk=MIN_AT_RISK).assign(covariate=flag))
     return _states(totals), _states(smooths)
 
 

@@ -13,10 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from survival.experiment.source import KeyPath, Source
 
-_KINDS_UNDER = (
-    "churn",
-    "indicators",
-)  # maps of name -> one of several kinds: pydantic adds the kind to the path
+_KINDS_UNDER = ("churn", "indicators")  # maps of name -> one of several kinds: pydantic adds the kind to the path
 
 
 @dataclass(frozen=True)
@@ -72,9 +69,7 @@ def _problem(item: Any, model: type[BaseModel], source: Source) -> Problem:
     if kind == "union_tag_invalid":
         allowed = _quoted(context["expected_tags"])
         tag = str(context["tag"])
-        return Problem(
-            (*path, "kind"), f"unknown kind '{tag}'.{suggestion(tag, allowed)} Allowed: {listing(allowed)}."
-        )
+        return Problem((*path, "kind"), f"unknown kind '{tag}'.{suggestion(tag, allowed)} Allowed: {listing(allowed)}.")
     if kind == "literal_error":
         allowed = _quoted(context["expected"])
         return Problem(path, f"got {value!r}.{suggestion(str(value), allowed)} Allowed: {listing(allowed)}.")
@@ -97,9 +92,7 @@ def _quoted(expected: str) -> list[str]:
 
 def _plain(context: dict[str, Any], model: type[BaseModel], path: KeyPath) -> str:
     kinds = [
-        k
-        for option in _options(_annotation(model, path, {}))
-        for k in get_args(option.model_fields["kind"].annotation)
+        k for option in _options(_annotation(model, path, {})) for k in get_args(option.model_fields["kind"].annotation)
     ]
     return listing(sorted(kinds))
 

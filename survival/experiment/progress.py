@@ -15,12 +15,7 @@ Step = Callable[[str], None]  # begins a step of the given name, which ends the 
 @contextmanager
 def steps(console: Console, total: int | None = None) -> Iterator[Step]:
     """A function that names the step that begins; the time of each is shown when it ends."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TimeElapsedColumn(),
-    )
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
     began: list[tuple[str, float]] = []
 
     def end() -> None:

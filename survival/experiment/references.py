@@ -32,20 +32,14 @@ def used_indicators(experiment: Experiment) -> list[str]:
 
 def customer_columns(experiment: Experiment) -> list[str]:
     """The names of the model, and of the cohorts, that must be columns of `customers`."""
-    names = [
-        n for n in model_names(experiment) if n not in experiment.indicators and n not in (COHORT, *PERIODS)
-    ]
+    names = [n for n in model_names(experiment) if n not in experiment.indicators and n not in (COHORT, *PERIODS)]
     by = experiment.cohorts.by if experiment.cohorts else None
     return list(dict.fromkeys([*names, *([by] if by and by not in PERIODS else [])]))
 
 
 def unresolved(experiment: Experiment, studies: Sequence[str] | None) -> list[Problem]:
     """Every name that means nothing, or two things; what a table lacks is found when its header is read."""
-    problems = [
-        *_unknown_study(experiment, studies),
-        *_unknown_definitions(experiment),
-        *_unmapped_tables(experiment),
-    ]
+    problems = [*_unknown_study(experiment, studies), *_unknown_definitions(experiment), *_unmapped_tables(experiment)]
     unreadable = _unreadable_formula(experiment)
     problems += unreadable or [*_two_meanings(experiment), *_no_cohort(experiment)]
     return [*problems, *_reserved(experiment.indicators, "indicators")]
@@ -80,13 +74,10 @@ def _unreadable_formula(experiment: Experiment) -> list[Problem]:
 
 def _two_meanings(experiment: Experiment) -> list[Problem]:
     both = [
-        n
-        for n in formula_names(experiment.model.formula)
-        if n in experiment.indicators and n in (COHORT, *PERIODS)
+        n for n in formula_names(experiment.model.formula) if n in experiment.indicators and n in (COHORT, *PERIODS)
     ]
     return [
-        Problem(("model", "formula"), f"'{n}' names an indicator and the cohort. Rename the indicator.")
-        for n in both
+        Problem(("model", "formula"), f"'{n}' names an indicator and the cohort. Rename the indicator.") for n in both
     ]
 
 
@@ -96,9 +87,7 @@ def _unmapped_tables(experiment: Experiment) -> list[Problem]:
     read = [(("churn", name), spec.reads()) for name, spec in experiment.churn.items()]
     read += [(("indicators", name), spec.reads()) for name, spec in experiment.indicators.items()]
     return [
-        Problem(
-            path, f"reads the table '{table}', which data.tables does not map. Mapped: {listing(mapped)}."
-        )
+        Problem(path, f"reads the table '{table}', which data.tables does not map. Mapped: {listing(mapped)}.")
         for path, tables in read
         for table in tables
         if table not in mapped
@@ -119,7 +108,6 @@ def _no_cohort(experiment: Experiment) -> list[Problem]:
         return []
     return [
         Problem(
-            ("model", "formula"),
-            "'cohort' is named, but the config has no `cohorts:`. Add one, such as {by: plan}.",
+            ("model", "formula"), "'cohort' is named, but the config has no `cohorts:`. Add one, such as {by: plan}."
         )
     ]

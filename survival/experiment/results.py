@@ -100,9 +100,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 def finished(results: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Every finished run under `results`, by name, with its manifest."""
     folders = (
-        sorted(p for p in results.iterdir() if p.is_dir() and not p.name.startswith("."))
-        if results.is_dir()
-        else []
+        sorted(p for p in results.iterdir() if p.is_dir() and not p.name.startswith(".")) if results.is_dir() else []
     )
     found = [(folder, read_manifest(folder)) for folder in folders]
     return [(folder, manifest) for folder, manifest in found if manifest is not None]

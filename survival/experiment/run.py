@@ -59,9 +59,7 @@ def run_all(
             failures.append(f"{job.path}: {error}")
             if len(jobs) > 1:
                 console.print(
-                    f"{job.experiment.name}: failed; the reason is given at the end",
-                    highlight=False,
-                    markup=False,
+                    f"{job.experiment.name}: failed; the reason is given at the end", highlight=False, markup=False
                 )
     for folder in dict.fromkeys(job.target.parent for job in jobs):
         _write_index(folder)
@@ -103,17 +101,11 @@ def _run(job: Job, force: bool, console: Console) -> None:
     identity = _identity(job)
     earlier = read_manifest(job.target)
     if not force and earlier is not None and earlier.get("identity") == identity:
-        console.print(
-            f"{job.experiment.name}: unchanged, kept {_shown(job.target)}/report.html", highlight=False
-        )
+        console.print(f"{job.experiment.name}: unchanged, kept {_shown(job.target)}/report.html", highlight=False)
         return
     console.print(f"{job.experiment.name}: {job.experiment.study}", highlight=False)
     started = dt.datetime.now(dt.UTC)
-    with (
-        replacing(job.target) as folder,
-        steps(console) as step,
-        opened(job.experiment, job.root, step) as study,
-    ):
+    with replacing(job.target) as folder, steps(console) as step, opened(job.experiment, job.root, step) as study:
         report = _reported(job, study)
         step("writing the report")
         files = write(report, folder)
@@ -177,11 +169,7 @@ def _git_commit(root: Path) -> str | None:
 def _write_index(results: Path) -> None:
     entries = [
         IndexEntry(
-            folder.name,
-            m.get("title", folder.name),
-            m.get("study", ""),
-            m.get("headline", ""),
-            m.get("thumbnail", ""),
+            folder.name, m.get("title", folder.name), m.get("study", ""), m.get("headline", ""), m.get("thumbnail", "")
         )
         for folder, m in finished(results)
     ]

@@ -49,9 +49,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Source:
 
 def _read_extending(path: Path, seen: tuple[Path, ...]) -> Source:
     if path.resolve() in seen:
-        raise ConfigError(
-            f"{path}: extends itself, through {' -> '.join(p.name for p in seen)}. Break the circle."
-        )
+        raise ConfigError(f"{path}: extends itself, through {' -> '.join(p.name for p in seen)}. Break the circle.")
     own = _parse(path)
     base_name = own.values.pop("extends", None)
     if base_name is None:
@@ -85,9 +83,7 @@ def _parse(path: Path) -> Source:
             f"{path}{line}: this is not YAML: {problem}. Check indentation, colons and brackets."
         ) from None
     if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(
-            f"{path}: a config is a mapping of keys to values, such as `study: cohort_retention`."
-        )
+        raise ConfigError(f"{path}: a config is a mapping of keys to values, such as `study: cohort_retention`.")
     source = Source({})
     source.values = _value(node, (), str(path), source.places)
     return source
@@ -162,18 +158,14 @@ def _override(source: Source, text: str) -> None:
     try:
         node = yaml.compose(value_text, Loader=yaml.BaseLoader)
     except yaml.YAMLError:
-        raise ConfigError(
-            f"--set {text}: the value is not YAML. Quote it, as in --set 'title=\"A: b\"'."
-        ) from None
+        raise ConfigError(f"--set {text}: the value is not YAML. Quote it, as in --set 'title=\"A: b\"'.") from None
     places: dict[KeyPath, str] = {}
     value = None if node is None else _value(node, path, "--set", places)
     target = source.values
     for part in path[:-1]:
         inner = target.setdefault(part, {})
         if not isinstance(inner, dict):
-            raise ConfigError(
-                f"--set {text}: '{part}' holds a value and not keys, so nothing can be set below it."
-            )
+            raise ConfigError(f"--set {text}: '{part}' holds a value and not keys, so nothing can be set below it.")
         target = inner
     if value is None:
         target.pop(path[-1], None)

@@ -29,6 +29,7 @@ from survival.flows.table import Flows
 from survival.indicators import Indicator, may_need, needs, warm_up_days
 from survival.plot.numbers import count
 from survival.report.document import Block, Report
+from survival.report.tables import display_frame
 
 
 @contextmanager
@@ -55,9 +56,7 @@ def wanted(config: Experiment) -> dict[str, set[str]]:
 
 
 def _readers(config: Experiment) -> list[Definition | Indicator]:
-    return [config.churn[n] for n in config.modelled] + [
-        config.indicators[n] for n in used_indicators(config)
-    ]
+    return [config.churn[n] for n in config.modelled] + [config.indicators[n] for n in used_indicators(config)]
 
 
 class Study:
@@ -126,9 +125,7 @@ class Study:
     def late_entry(self) -> bool:
         """Whether somebody enters after tenure 0, under any definition."""
         return any(
-            curve.entry > 0 or curve.risk.entered[1:].any()
-            for n in self.definitions
-            for curve in self.curves(n).curves
+            curve.entry > 0 or curve.risk.entered[1:].any() for n in self.definitions for curve in self.curves(n).curves
         )
 
     def require_formula(self) -> None:
@@ -150,9 +147,7 @@ class Study:
         return self._spells[name]
 
     def _warm_up(self, name: str, indicators: dict[str, Indicator]) -> int:
-        return warm_up_days(
-            self.tables.observed, self.config.churn[name], indicators, self.config.update_every
-        )
+        return warm_up_days(self.tables.observed, self.config.churn[name], indicators, self.config.update_every)
 
     def flows(self, name: str) -> Flows:
         """The flows by cohort: all that curves and rank tests need."""
@@ -170,9 +165,7 @@ class Study:
             flows_by_cohort = self.flows(name)
             self.step(f"{name}: retention curves")
             labels, interval = self.cohort_labels(name), self.config.retention.interval
-            made = kaplan_meier(
-                self.flows(name), by=COHORT, order=labels, level=self.config.level, interval=interval
-            )
+            made = kaplan_meier(flows_by_cohort, by=COHORT, order=labels, level=self.config.level, interval=interval)
             self.note(made.findings, about=name)
             self._curves[name] = made
         return self._curves[name]
@@ -182,16 +175,11 @@ class Study:
         if name not in self._fitted:
             self.step(f"{name}: episodes")
             planned = episodes(
-                self.spells(name),
-                self.indicators,
-                attributes=self.attributes,
-                update_every=self.config.update_every,
+                self.spells(name), self.indicators, attributes=self.attributes, update_every=self.config.update_every
             )
             self.note(planned.findings, about=name)
             self._built[name] = planned.build()
-            frame, findings = handled(
-                self._built[name].frame(), model_names(self.config), self.config.model.missing
-            )
+            frame, findings = handled(self._built[name].frame(), model_names(self.config), self.config.model.missing)
             self.note(findings, about=name)
             self._fitted[name] = frame
         return self._fitted[name]
@@ -204,9 +192,7 @@ class Study:
         for lag in lags:
             self.step(f"{name}: lag of {lag} days")
             lagged = {n: i.with_lag(lag) for n, i in self.indicators.items()}
-            built = episodes(
-                shared, lagged, attributes=self.attributes, update_every=self.config.update_every
-            ).build()
+            built = episodes(shared, lagged, attributes=self.attributes, update_every=self.config.update_every).build()
             yield lag, handled(built.frame(), model_names(self.config), self.config.model.missing)[0]
 
     @property
@@ -232,12 +218,14 @@ class Study:
     def attrition(self) -> pd.DataFrame:
         """tables/attrition.csv: customers, episodes, churns and person-days at each step, and why some were set aside."""
         parts = [
-            attrition(
-                name, self.tables.ledger, self.spells(name), self._built.get(name), self._fitted.get(name)
-            )
+            attrition(name, self.tables.ledger, self.spells(name), self._built.get(name), self._fitted.get(name))
             for name in self.definitions
         ]
         return pd.concat(parts, ignore_index=True)
+
+    def display(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The frame as it is shown: formatted, and without the column `definition` where there is but one."""
+        return display_frame(frame if len(self.definitions) > 1 else frame.drop(columns="definition"))
 
     def report(self, blocks: Sequence[Block], headline: str) -> Report:
         """The report of these blocks under the config's title; `headline` is its sentence on the index page."""
@@ -253,9 +241,7 @@ class Study:
         """`episodes.parquet` with `keep_episodes: true`; with several definitions, `definition` is its first column."""
         if not self.config.keep_episodes:
             return
-        parts = [
-            self.episodes(name).drop(columns="customer").assign(definition=name) for name in self.definitions
-        ]
+        parts = [self.episodes(name).drop(columns="customer").assign(definition=name) for name in self.definitions]
         kept = pd.concat(parts, ignore_index=True)
         first = ["definition"] if len(parts) > 1 else []
         columns = [*first, *[c for c in kept.columns if c != "definition"]]
