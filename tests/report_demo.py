@@ -7,17 +7,7 @@ import pandas as pd
 
 from survival.findings import Finding
 from survival.plot import forest, retention_curves
-from survival.report import (
-    Bullets,
-    Facts,
-    Figure,
-    Findings,
-    Paragraph,
-    Preformatted,
-    Report,
-    Section,
-    Table,
-)
+from survival.report import Bullets, Facts, Figure, Findings, Paragraph, Preformatted, Report, Section, Table
 
 NASTY = "<b>& 50 % _x_ $5 {a}"
 
@@ -84,12 +74,7 @@ def report() -> Report:
             Facts(((f"Term {NASTY}", f"Value {NASTY}"),)),
             Section("Figures"),
             Figure(
-                "retention",
-                f"Figure {NASTY}",
-                "Caption.",
-                f'Alt "{NASTY}"',
-                retention_curves(curves),
-                ("retention",),
+                "retention", f"Figure {NASTY}", "Caption.", f'Alt "{NASTY}"', retention_curves(curves), ("retention",)
             ),
             Figure("forest", "Forest", f"Caption {NASTY}", "Forest plot", forest(hazard_ratios())),
             Section("Figures", 3),

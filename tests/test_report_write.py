@@ -167,9 +167,9 @@ def test_markdown_escapes_and_links_its_figures() -> None:
 
 
 def test_markdown_text_is_never_a_list() -> None:
-    assert to_markdown(
-        Report("R", blocks=(Paragraph("2024. A year"), Paragraph("- x"), Paragraph("-x 1. y")))
-    ) == ("# R\n\n2024\\. A year\n\n\\- x\n\n-x 1. y\n")
+    assert to_markdown(Report("R", blocks=(Paragraph("2024. A year"), Paragraph("- x"), Paragraph("-x 1. y")))) == (
+        "# R\n\n2024\\. A year\n\n\\- x\n\n-x 1. y\n"
+    )
 
 
 def test_csv_reads_back_as_it_was() -> None:
@@ -225,9 +225,7 @@ def test_latex_table_is_booktabs() -> None:
 
 
 def test_rows_left_out_are_counted() -> None:
-    table = Table(
-        "many", "Many", pd.DataFrame({"cohort": [f"c{i}" for i in range(70)], "at_risk": range(70)})
-    )
+    table = Table("many", "Many", pd.DataFrame({"cohort": [f"c{i}" for i in range(70)], "at_risk": range(70)}))
     html = table_html(table, 1)
     assert html.count('<th scope="row"') == 60
     assert "The first 60 of 70 rows; all are in tables/many.csv." in html
@@ -257,30 +255,19 @@ def test_numbers_are_formatted_by_their_columns() -> None:
     shown = display_frame(frame.iloc[[5, 9]])
     assert shown.iloc[0].tolist() == ["open_ticket", "1.84", "1.52", "2.23", "< 0.001", "20.0%", "150"]
     assert shown.iloc[1].tolist() == ["no_renewal", "not estimable", "–", "–", "–", "1.0%", "0"]
-    at = pd.DataFrame(
-        {"cohort": ["a"], "tenure": [365], "retention": [0.5], "ci_lower": [0.45], "ci_upper": [0.55]}
-    )
+    at = pd.DataFrame({"cohort": ["a"], "tenure": [365], "retention": [0.5], "ci_lower": [0.45], "ci_upper": [0.55]})
     assert display_frame(at).iloc[0].tolist() == ["a", "365", "50.0%", "45.0%", "55.0%"]
     rmst = pd.DataFrame({"cohort": ["a"], "rmst": [234.56], "ci_lower": [230.01], "ci_upper": [239.0]})
     assert display_frame(rmst).iloc[0].tolist() == ["a", "234.6", "230.0", "239.0"]
 
 
 def test_hazard_ratios_as_a_paper_prints_them() -> None:
-    shown = hazard_ratio_display(
-        hazard_ratios(), references={"plan": "basic"}, labels={"open_ticket": "Open tickets"}
-    )
+    shown = hazard_ratio_display(hazard_ratios(), references={"plan": "basic"}, labels={"open_ticket": "Open tickets"})
     assert shown.columns.tolist() == [
         "Covariate", "Time exposed", "Churned while exposed", "Univariable HR (95% CI)", "p, univariable",
         "Multivariable HR (95% CI)", "p, multivariable", "PH test, p",
     ]  # fmt: skip
-    assert shown["Covariate"].tolist() == [
-        "Open tickets",
-        "overdue",
-        "plan: basic",
-        "plan: pro",
-        "seats",
-        "no_renewal",
-    ]
+    assert shown["Covariate"].tolist() == ["Open tickets", "overdue", "plan: basic", "plan: pro", "seats", "no_renewal"]
     assert shown.iloc[0, [1, 2, 5, 6]].tolist() == ["20.0%", "150", "1.84 (1.52–2.23)", "< 0.001"]
     assert shown.iloc[2].tolist() == ["plan: basic", "", "", "reference", "", "reference", "", ""]
     assert shown.iloc[5, 3:].tolist() == ["not estimable", "–", "not estimable", "–", "–"]
@@ -298,17 +285,11 @@ def test_retention_as_a_paper_prints_it() -> None:
     )
     shown = retention_display(at)
     assert shown.columns.tolist() == ["Cohort", "30 days (95% CI)", "90 days (95% CI)"]
-    assert shown.to_numpy().tolist() == [
-        ["a", "90.0% (80.0–95.0)", "80.0% (70.0–90.0)"],
-        ["b", "100.0%", "–"],
-    ]
+    assert shown.to_numpy().tolist() == [["a", "90.0% (80.0–95.0)", "80.0% (70.0–90.0)"], ["b", "100.0%", "–"]]
 
 
 def test_the_index_lists_runs_and_links_them(tmp_path: Path) -> None:
-    entries = [
-        IndexEntry("b run", f"B {NASTY}", "s", f"H {NASTY}"),
-        index_entry(report(), "a", "hazard_ratios"),
-    ]
+    entries = [IndexEntry("b run", f"B {NASTY}", "s", f"H {NASTY}"), index_entry(report(), "a", "hazard_ratios")]
     html = write_index(entries, tmp_path).read_text()
     assert html == index_html(reversed(entries))
     assert [p.name for p in tmp_path.iterdir()] == ["index.html"]

@@ -40,7 +40,7 @@ def cohort_triangle(
     height, size = (0.27, 8) if len(months) <= 16 else (0.25, 7) if len(months) <= 26 else (0.22, 6)
     names = [style.shorten(str(c), 1.9) for c in cohorts]
     n_width = 0.75
-    left = max(style.text_width(n) for n in [*names, cohort_name]) + 0.25 + n_width
+    left = max([*map(style.text_width, names), style.text_width(cohort_name, 8.5, "bold") + 0.05]) + 0.25 + n_width
     top = 0.52 + (0.3 if title else 0)
     body_w, body_h = width * len(months), height * len(cohorts)
     legend_w = 4.6

@@ -43,7 +43,7 @@ def smoothed_hazard(
     groups = everyone[:MOST_CURVES]
     labels = [style.shorten(str(g), 1.7) for g in groups]
     right = 0.3 if len(groups) == 1 else max(map(style.text_width, labels)) + 0.45
-    figure = style.new_figure(0.95 + 5.4 + right, 3.85 if title else 3.6)
+    figure = style.new_figure(0.95 + 5.4 + right, 3.85 if title else 3.7)
     axes = style.axes_in_inches(figure, 0.95, 0.68, 5.4, 2.75)
     palette = style.colours(len(groups))
     top = 0.0
@@ -61,11 +61,10 @@ def smoothed_hazard(
             )  # fmt: skip
     stated = _bandwidth(hazard, bandwidth)
     if len(everyone) > MOST_CURVES:
-        stated += f"\nnot shown: the last {len(everyone) - MOST_CURVES} of {len(everyone)}"
+        stated += f"; not shown: the last {len(everyone) - MOST_CURVES} of {len(everyone)}"
     if stated:
-        axes.text(
-            0.99, 0.97, stated, transform=axes.transAxes,
-            ha="right", va="top", fontsize=8, color=style.SOFT,
+        axes.text(1, 1.02, stated, transform=axes.transAxes,
+            ha="right", va="bottom", fontsize=8, color=style.SOFT,
         )  # fmt: skip
     if title:
         axes.set_title(title, pad=10)

@@ -38,7 +38,8 @@ def schoenfeld(
     panel_w, panel_h, gap_x, gap_y, left, bottom = 3.0, 2.0, 1.25, 0.75, 0.75, 0.8
     top = 0.5 + (0.3 if title else 0)
     figure = style.new_figure(
-        left + columns * panel_w + (columns - 1) * gap_x + 0.75, bottom + rows * panel_h + (rows - 1) * gap_y + top
+        max(5.1, left + columns * panel_w + (columns - 1) * gap_x + 0.75),
+        bottom + rows * panel_h + (rows - 1) * gap_y + top,
     )
     horizon = float(smooth["tenure"].max())
     for i, covariate in enumerate(covariates):

@@ -265,7 +265,7 @@ def log_ratio_ticks(low: float, high: float, most: int = 7) -> list[float]:
     ):
         inside = [t for t in ladder if low <= t <= high]
         nearest = min((math.log(b / a) for a, b in pairwise(inside)), default=math.inf)
-        if len(inside) <= most and nearest >= 0.085 * math.log(high / low):
+        if len(inside) <= most and nearest >= 0.11 * math.log(high / low):
             return inside or [1]
     return [t for t in (0.01, 0.1, 1, 10, 100) if low <= t <= high] or [1]
 
