@@ -95,11 +95,7 @@ def test_two_equal_uses_are_two_uses() -> None:
 
 def test_the_days_at_the_borders_count() -> None:
     table = frame(
-        "customer_id ordered_on",
-        ("a", "2024-01-10"),
-        ("a", "2024-01-09"),
-        ("a", "2024-12-31"),
-        ("a", "2025-01-01"),
+        "customer_id ordered_on", ("a", "2024-01-10"), ("a", "2024-01-09"), ("a", "2024-12-31"), ("a", "2025-01-01")
     )
     with opened({"customers": customers("a"), "orders": table}) as tables:
         assert rows(tables, "orders", "day") == [(epoch("2024-01-10"),), (epoch("2024-12-31"),)]
@@ -125,9 +121,7 @@ def test_intervals_keep_true_dates_when_they_reach_past_signup() -> None:
 
 def test_an_end_after_until_has_not_happened_yet() -> None:
     table = frame(
-        "customer_id started_on ended_on",
-        ("a", "2024-02-01", "2024-12-31"),
-        ("a", "2024-02-01", "2025-01-01"),
+        "customer_id started_on ended_on", ("a", "2024-02-01", "2024-12-31"), ("a", "2024-02-01", "2025-01-01")
     )
     with opened({"customers": customers("a"), "subscriptions": table}) as tables:
         assert rows(tables, "subscriptions", "ended") == [(epoch("2024-12-31"),), (None,)]
@@ -144,11 +138,7 @@ def test_inclusive_ends_are_the_last_paid_day() -> None:
     with opened(
         {"customers": customers("a"), "subscriptions": table}, specs={"subscriptions": {"ends": "inclusive"}}
     ) as tables:
-        assert rows(tables, "subscriptions", "ended") == [
-            (epoch("2024-02-01"),),
-            (epoch("2024-03-01"),),
-            (None,),
-        ]
+        assert rows(tables, "subscriptions", "ended") == [(epoch("2024-02-01"),), (epoch("2024-03-01"),), (None,)]
         assert reasons(tables, "subscriptions") == {"used": 3, "ended before it started": 1}
 
 
@@ -187,22 +177,13 @@ def test_facts_of_a_customer_set_aside_are_of_an_unknown_customer() -> None:
     )
     table = frame("customer_id ordered_on", *[(who, "2025-06-02") for who in "abcd"], ("a", "2024-02-01"))
     with opened({"customers": people, "orders": table}) as tables:
-        assert reasons(tables, "customers") == {
-            "used": 1,
-            "null key": 2,
-            "unreadable value": 1,
-            "after until": 1,
-        }
+        assert reasons(tables, "customers") == {"used": 1, "null key": 2, "unreadable value": 1, "after until": 1}
         assert reasons(tables, "orders") == {"used": 1, "unknown customer": 3, "after until": 1}
 
 
 def test_negative_tenure_is_out_of_range_and_a_tenure_needs_no_date() -> None:
     people = frame(
-        "customer_id tenure churned",
-        ("b", "12", "No"),
-        ("a", "-1", "Yes"),
-        ("c", "3.5", "YES"),
-        ("d", "long", "No"),
+        "customer_id tenure churned", ("b", "12", "No"), ("a", "-1", "Yes"), ("c", "3.5", "YES"), ("d", "long", "No")
     )
     need = {"customers": {"customer_id", "tenure", "churned"}}
     with opened({"customers": people}, need=need) as tables:
@@ -215,20 +196,13 @@ def test_more_than_a_twentieth_set_aside_warns_and_filtered_rows_do_not_count() 
     def orders(lost: int, filtered: int) -> object:
         good = [("a", "2024-02-01", "y")] * (100 - lost)
         return frame(
-            "customer_id ordered_on real",
-            *good,
-            *[("zz", "2024-02-01", "y")] * lost,
-            *[("a", "x", "n")] * filtered,
+            "customer_id ordered_on real", *good, *[("zz", "2024-02-01", "y")] * lost, *[("a", "x", "n")] * filtered
         )
 
     spec = {"orders": {"where": {"real": "y"}}}
     for lost, warned in ((5, set()), (6, {"orders"})):
         with opened({"customers": customers("a"), "orders": orders(lost, 500)}, specs=spec) as tables:
-            assert reasons(tables, "orders") == {
-                "used": 100 - lost,
-                "unknown customer": lost,
-                "filtered": 500,
-            }
+            assert reasons(tables, "orders") == {"used": 100 - lost, "unknown customer": lost, "filtered": 500}
             assert subjects(tables, "set-aside") == warned
     with opened({"customers": customers("a"), "orders": orders(6, 0)}) as tables:
         message = finding(tables, "set-aside", "orders")
@@ -247,9 +221,7 @@ def test_a_log_that_starts_late_and_customers_who_enter_late_are_findings() -> N
         assert subjects(tables, "late-entry") == set()
     with opened({"customers": people, "orders": orders}, from_=dt.date(2024, 1, 15)) as tables:
         assert subjects(tables, "log-starts-late") == set()
-        assert finding(tables, "late-entry", "customers").startswith(
-            "1 of 2 customers signed up before observed.from"
-        )
+        assert finding(tables, "late-entry", "customers").startswith("1 of 2 customers signed up before observed.from")
         assert tables.from_day == epoch("2024-01-15")
         assert tables.until_day == epoch("2024-12-31")
 

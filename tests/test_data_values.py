@@ -21,9 +21,7 @@ def days(values: list[Any] | pa.Array, date_format: Any = None, **options: Any) 
     people = customers("a", signed_up_on="1900-01-01")
     specs = {"orders": {"date_format": date_format}}
     with opened({"customers": people, "orders": table}, until=None, specs=specs, **options) as tables:
-        found = [
-            (dt.date(1970, 1, 1) + dt.timedelta(days=d)).isoformat() for (d,) in rows(tables, "orders", "day")
-        ]
+        found = [(dt.date(1970, 1, 1) + dt.timedelta(days=d)).isoformat() for (d,) in rows(tables, "orders", "day")]
         return sorted(found), reasons(tables, "orders").get("unreadable value", 0)
 
 
@@ -115,9 +113,7 @@ def test_a_text_outside_the_format_is_unreadable(date_format: str, text: str) ->
 
 def test_formats_by_column_table_and_default() -> None:
     people = frame("customer_id signed_up_on", ("a", "10.01.2024"))
-    tickets = frame(
-        "customer_id opened_on resolved_on", ("a", "02/03/2024", "2024-05-04"), ("a", "02/03/2024", None)
-    )
+    tickets = frame("customer_id opened_on resolved_on", ("a", "02/03/2024", "2024-05-04"), ("a", "02/03/2024", None))
     orders = frame("customer_id ordered_on", ("a", "20240203"))
     specs = {
         "tickets": {"date_format": {"opened_on": "%d/%m/%Y", "resolved_on": ["%d/%m/%Y", "%Y-%m-%d"]}},
@@ -155,9 +151,7 @@ def test_a_format_that_cannot_be_one_is_an_error_of_the_config(text: str, what: 
     with pytest.raises(ValueError, match=what):
         pattern_of(text)
     with pytest.raises(ValidationError, match=what):
-        DataSpec.model_validate(
-            {"tables": {"customers": {"path": "c.csv", "date_format": {"signed_up_on": [text]}}}}
-        )
+        DataSpec.model_validate({"tables": {"customers": {"path": "c.csv", "date_format": {"signed_up_on": [text]}}}})
     with pytest.raises(ValidationError, match=what):
         DataSpec.model_validate({"tables": {"customers": {"path": "c.csv"}}, "date_format": text})
 
@@ -194,9 +188,7 @@ def subscriptions(column: str, values: Any) -> Any:
 )
 def test_values_of_each_kind(column: str, values: Any, read: list[Any], unreadable: int) -> None:
     with opened({"customers": customers("a"), "subscriptions": subscriptions(column, values)}) as tables:
-        assert sorted((v for (v,) in rows(tables, "subscriptions", column)), key=repr) == sorted(
-            read, key=repr
-        )
+        assert sorted((v for (v,) in rows(tables, "subscriptions", column)), key=repr) == sorted(read, key=repr)
         assert reasons(tables, "subscriptions").get("unreadable value", 0) == unreadable
         if unreadable:
             assert f"unreadable {column}" in finding(tables, "unreadable-values", f"subscriptions.{column}")
@@ -223,10 +215,7 @@ def test_columns_not_read_are_null_and_quantity_is_one() -> None:
     )
     people = customers("a")
     with opened({"customers": people, "usage": usage}, need={"usage": {"quantity"}}) as tables:
-        assert rows(tables, "usage", "feature", "quantity", "member_id") == [
-            (None, 1.0, None),
-            (None, 3.0, None),
-        ]
+        assert rows(tables, "usage", "feature", "quantity", "member_id") == [(None, 1.0, None), (None, 3.0, None)]
         assert {k: str(v) for k, v in tables.facts["usage"].schema().items()} == {
             "customer": "int32", "day": "int32", "feature": "string", "quantity": "float64", "member_id": "string",
         }  # fmt: skip

@@ -43,9 +43,7 @@ class Check:
         """The checked customers; None when they cannot be read."""
         reading = self.readings["customers"]
         if self.derive_from is None:
-            staged = self._staged(
-                "customers", lambda: staged_customers(self._rows("customers"), reading, self.until)
-            )
+            staged = self._staged("customers", lambda: staged_customers(self._rows("customers"), reading, self.until))
         else:
             staged = self._staged("customers", lambda: staged_customers(self._derived(), reading, self.until))
         if staged is None:
@@ -80,12 +78,8 @@ class Check:
         name = str(self.derive_from)
         rows, reading = self._rows(name), self.readings[name]
         readable = rows.filter(~rows["_filtered"] & ~rows["_null"] & (rows["_column"] == 0))
-        dated = readable.select(
-            "customer_id", "_filtered", "_null", "_column", _day=first_day(readable, reading)
-        )
-        grouped = dated.group_by(["customer_id", "_filtered", "_null", "_column"]).aggregate(
-            signup=dated["_day"].min()
-        )
+        dated = readable.select("customer_id", "_filtered", "_null", "_column", _day=first_day(readable, reading))
+        grouped = dated.group_by(["customer_id", "_filtered", "_null", "_column"]).aggregate(signup=dated["_day"].min())
         return grouped.select("customer_id", "signup", "_column", "_filtered", "_null")
 
     def _staged(self, name: str, expression: Callable[[], ir.Table]) -> ir.Table | None:
@@ -118,9 +112,7 @@ class Check:
         count, reading = self.counts[name], self.readings[name]
         for column, rows in count.unreadable.items():
             self.unreadable[name, column.name] = self._evidence(name, column, rows)
-        ends = [
-            text for (table, column), text in self.unreadable.items() if (table, column) == (name, "ended_on")
-        ]
+        ends = [text for (table, column), text in self.unreadable.items() if (table, column) == (name, "ended_on")]
         self.problems += [f"{name}: {text}. A churn would vanish with each of these rows" for text in ends]
         unread = sum(count.unreadable.values())
         if not ends and unread and unread == count.meant - count.reasons.get(c.NULL_KEY, 0):
@@ -128,9 +120,7 @@ class Check:
             self.problems += [f"{name}: no row can be read: {'; '.join(texts)}"]
         if count.read and not count.meant:
             held = {s: values_of(self.engine, self.sources[name], s) for s in reading.where}
-            shown = "; ".join(
-                f"{s} holds {', '.join(map(repr, values)) or 'nothing'}" for s, values in held.items()
-            )
+            shown = "; ".join(f"{s} holds {', '.join(map(repr, values)) or 'nothing'}" for s, values in held.items())
             self.problems.append(f"{name}: `where` keeps none of {count.read} rows: {shown}")
 
     def _evidence(self, name: str, column: Column, rows: int) -> str:

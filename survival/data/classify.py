@@ -19,9 +19,7 @@ REASON, COLUMN, RESIDUE = "_reason", "_column", "_residue"
 Step = Callable[[ir.Table], ir.Table]
 
 
-def coerced(
-    part: ir.Table, reading: Reading, step: Step, textual: Collection[str] = (), **extra: ir.Value
-) -> ir.Table:
+def coerced(part: ir.Table, reading: Reading, step: Step, textual: Collection[str] = (), **extra: ir.Value) -> ir.Table:
     """The raw part with typed values: `_filtered`, `_null` (a key is null), `_column` (1 + the first unreadable one).
 
     Attributes in `textual` stay text, whatever this part's type: another part has text there. `_residue` is the text of
@@ -31,9 +29,7 @@ def coerced(
     raw = {f"_raw_{k.stored}": cleaned(part[reading.columns[k.name]], k) for k in reading.read}
     others = {n: _attribute(part[source], n in textual) for n, source in reading.attributes.items()}
     clean = step(part.select(**raw, **others, **extra, _filtered=_filtered(part, reading)))
-    values = {
-        k.stored: checked(clean[f"_raw_{k.stored}"], k, reading.formats.get(k.name, ())) for k in reading.read
-    }
+    values = {k.stored: checked(clean[f"_raw_{k.stored}"], k, reading.formats.get(k.name, ())) for k in reading.read}
     typed = step(clean.mutate(**values))
     unread = {k: _unread(typed, k) for k in judged(reading) if _can_fail(clean[f"_raw_{k.stored}"], k)}
     codes = [(bad, _code(i)) for i, k in enumerate(judged(reading)) if (bad := unread.get(k)) is not None]
@@ -64,7 +60,8 @@ def _can_fail(raw: ir.Value, column: Column) -> bool:
         return False
     kind = raw.type()
     if column.kind == "date":
-        return not (kind.is_date() or kind.is_timestamp())
+        # a typed date fails only at infinity, which as an end means that there is none
+        return not (column.nullable and (kind.is_date() or kind.is_timestamp()))
     if column.kind == "flag":
         return not kind.is_boolean()
     return not (kind.is_integer() and column.kind == "number")
@@ -170,9 +167,7 @@ def _before_signup(
     """Point facts before signup; intervals that begin before it and do not reach past it."""
     if last is None:
         return dated < signup
-    over = (
-        ibis.cases((last < first, first), else_=last) <= signup
-    )  # null (still running) reaches past every day
+    over = ibis.cases((last < first, first), else_=last) <= signup  # null (still running) reaches past every day
     return (dated < signup) & over & last.notnull()
 
 

@@ -36,9 +36,7 @@ def raw_text(value: ir.Value) -> ir.StringValue:
     """
     kind = value.type()
     if kind.is_string():
-        return ibis.cases(
-            (value >= "!", value), (value.strip().length() > 0, value), else_=ibis.null("string")
-        )
+        return ibis.cases((value >= "!", value), (value.strip().length() > 0, value), else_=ibis.null("string"))
     if kind.is_floating():
         whole = (value % 1 == 0) & (value.abs() < 1e15)  # not by floor(), which Ibis casts to an integer
         text = ibis.cases((whole, value.try_cast("int64").cast("string")), else_=value.cast("string"))

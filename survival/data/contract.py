@@ -129,10 +129,7 @@ CONTRACT: dict[str, LogicalTable] = {
                 Column("member_id", "id", "member_id"),
             ),
         ),
-        LogicalTable(
-            "orders",
-            (_customer(), _day("ordered_on"), Column("amount", "number", "amount")),
-        ),
+        LogicalTable("orders", (_customer(), _day("ordered_on"), Column("amount", "number", "amount"))),
         LogicalTable(
             "nps",
             (
@@ -188,9 +185,7 @@ REASONS = (
     "after until",
     "before signup",
 )
-USED, FILTERED, NULL_KEY, UNREADABLE, UNKNOWN, DUPLICATE, ENDED_EARLY, RANGE, AFTER, BEFORE = range(
-    len(REASONS)
-)
+USED, FILTERED, NULL_KEY, UNREADABLE, UNKNOWN, DUPLICATE, ENDED_EARLY, RANGE, AFTER, BEFORE = range(len(REASONS))
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

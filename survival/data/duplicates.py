@@ -46,9 +46,7 @@ def _marked(engine: Engine, staged: ir.Table, twice: ir.Table, identifier: str) 
     later = (copy["_copy"] > 0) & ((copy[REASON] == c.USED) | (copy[REASON] > c.DUPLICATE))
     reason = ibis.cases((later, ibis.literal(c.DUPLICATE, type="int8")), else_=copy[REASON])
     marked = copy.mutate(**{REASON: reason}).select(*staged.columns)
-    return engine.create(
-        engine.fresh(f"{staged.get_name()}_once"), single.select(*staged.columns).union(marked)
-    )
+    return engine.create(engine.fresh(f"{staged.get_name()}_once"), single.select(*staged.columns).union(marked))
 
 
 def _contradictions(engine: Engine, copies: ir.Table, identifier: str, reading: Reading) -> list[str]:
@@ -78,12 +76,7 @@ def _differs(rows: ir.Table, name: str) -> ir.BooleanScalar:
 
 
 def _shown(
-    engine: Engine,
-    copies: ir.Table,
-    identifier: str,
-    row: dict[str, Any],
-    contents: list[str],
-    names: dict[str, str],
+    engine: Engine, copies: ir.Table, identifier: str, row: dict[str, Any], contents: list[str], names: dict[str, str]
 ) -> str:
     rows = engine.rows(copies.filter(copies[identifier] == row[identifier]).limit(_SHOWN))
     parts = []
@@ -91,8 +84,7 @@ def _shown(
         if row[f"_d{i}"]:
             values = sorted({_readable(r[column], copies[column].type().is_integer(), column) for r in rows})
             parts.append(
-                f"{names.get(column, 'an unreadable value' if column == RESIDUE else column)} "
-                + " / ".join(values)
+                f"{names.get(column, 'an unreadable value' if column == RESIDUE else column)} " + " / ".join(values)
             )
     return f"{row[identifier]!r} has " + ", ".join(parts)
 

@@ -26,14 +26,10 @@ _EXPECTED = {
 }
 
 
-def unreadable(
-    engine: Engine, source: Source, reading: Reading, column: Column, rows: int, root: Path
-) -> str:
+def unreadable(engine: Engine, source: Source, reading: Reading, column: Column, rows: int, root: Path) -> str:
     """`12 rows have an unreadable ended_on: 'soon' (FILE, row 3), ...; expected ...` and the way out."""
     found = _first(engine, source, reading, column, _SAMPLE if column.kind == "date" else _FIRST, root)
-    shown = ", ".join(
-        f"{r['_raw']!r} ({r['_place']}, row {r['_row']}, customer {r['_who']})" for r in found[:_FIRST]
-    )
+    shown = ", ".join(f"{r['_raw']!r} ({r['_place']}, row {r['_row']}, customer {r['_who']})" for r in found[:_FIRST])
     plural = "row has" if rows == 1 else "rows have"
     called = reading.columns[column.name]
     name = column.name if called == column.name else f"{column.name} (column {called!r})"
@@ -74,9 +70,7 @@ def _first(
                 }
                 rows = coerced(numbered, reading, engine.step, **extra)
                 bad = rows.filter(~rows["_filtered"] & ~rows["_null"] & (rows[COLUMN] == code))
-                here = engine.rows(
-                    bad.select("_row", "_raw", "_who").order_by("_row").limit(limit - len(found))
-                )
+                here = engine.rows(bad.select("_row", "_raw", "_who").order_by("_row").limit(limit - len(found)))
                 found += [{**r, "_place": place} for r in here]
                 if len(found) >= limit:
                     return found
@@ -87,14 +81,9 @@ def strangers(engine: Engine, source: Source, reading: Reading, customers: ir.Ta
     """The first customer ids of a fact table that customers does not have, beside ids that it has."""
     ids = [p.table.select(_id=raw_text(p.table[reading.columns["customer_id"]])) for p in source.parts]
     every = ids[0] if len(ids) == 1 else ids[0].union(*ids[1:])
-    unknown = every.filter(every["_id"].notnull()).anti_join(
-        customers, every["_id"] == customers["customer_id"]
-    )
+    unknown = every.filter(every["_id"].notnull()).anti_join(customers, every["_id"] == customers["customer_id"])
     first = [r["_id"] for r in engine.rows(unknown.distinct().order_by("_id").limit(_FIRST))]
-    known = [
-        r["customer_id"]
-        for r in engine.rows(customers.order_by("customer").select("customer_id").limit(_FIRST))
-    ]
+    known = [r["customer_id"] for r in engine.rows(customers.order_by("customer").select("customer_id").limit(_FIRST))]
     return f"unknown ids like {', '.join(map(repr, first))}; customers has ids like {', '.join(map(repr, known))}"
 
 

@@ -32,9 +32,7 @@ def found_files(table: str, paths: Sequence[str], root: Path) -> list[Path]:
         given = Path(path).expanduser()
         full = given if given.is_absolute() else root / given
         if full.is_dir():
-            raise DataError(
-                f"{table}: {full} is a folder; name its files with a glob, e.g. {path.rstrip('/')}/*.csv"
-            )
+            raise DataError(f"{table}: {full} is a folder; name its files with a glob, e.g. {path.rstrip('/')}/*.csv")
         if full.is_file():
             files[full] = None
         elif _GLOB.search(path):
@@ -94,11 +92,7 @@ def text_layout(table: str, path: Path, delimiter: str | None) -> Layout:
             lines = (line for line in file if line.strip())
             first = next(lines, "")
             chosen = DELIMITERS[delimiter] if delimiter else _told(first)
-            names = (
-                first.split()
-                if chosen == " "
-                else next(csv.reader(_chain(first, file), delimiter=chosen), [])
-            )
+            names = first.split() if chosen == " " else next(csv.reader(_chain(first, file), delimiter=chosen), [])
     except (UnicodeDecodeError, EOFError, OSError, csv.Error) as error:
         raise DataError(f"{table}: {path} cannot be read as UTF-8 text: {error}") from error
     if not first:

@@ -54,9 +54,7 @@ def finished_facts(engine: Engine, staged: ir.Table, reading: Reading, until: in
         return engine.view(logical.name, used.select(**columns))
     rows = used.select(**columns)
     keys = [rows[k] for k in ("customer", "started", "subscription_id", "ended", "plan")]
-    keys += [
-        rows[k.stored] for k in logical.columns if k.stored not in ("customer_id", "started", "ended", "plan")
-    ]
+    keys += [rows[k.stored] for k in logical.columns if k.stored not in ("customer_id", "started", "ended", "plan")]
     order = ibis.row_number().over(order_by=keys).cast("int32")
     return engine.create(logical.name, rows.select("customer", order.name("row"), *list(columns)[1:]))
 

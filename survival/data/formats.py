@@ -91,18 +91,14 @@ def pattern_of(text: str) -> DatePattern:
         else:
             pieces.append(_group(text, directive, groups))
     if not ({"Y", "y"} & set(groups) and {"m", "b"} & set(groups) and "d" in groups):
-        raise ValueError(
-            f"date_format {text!r} needs a year (%Y or %y), a month (%m, %b or %B) and a day (%d)"
-        )
+        raise ValueError(f"date_format {text!r} needs a year (%Y or %y), a month (%m, %b or %B) and a day (%d)")
     return DatePattern(text, "^" + "".join(pieces) + "$", groups)
 
 
 def _group(text: str, directive: str, groups: dict[str, int]) -> str:
     if directive not in _DIRECTIVES:
         allowed = " ".join("%" + d for d in _DIRECTIVES)
-        raise ValueError(
-            f"date_format {text!r}: %{directive} is not understood; allowed: {allowed} %F %T %R %D"
-        )
+        raise ValueError(f"date_format {text!r}: %{directive} is not understood; allowed: {allowed} %F %T %R %D")
     name, pattern = _DIRECTIVES[directive]
     if not name:
         return f"(?:{pattern})"

@@ -47,11 +47,7 @@ def _set_aside(check: Check, customers: ir.Table) -> Iterator[Finding]:
     for name, count in check.counts.items():
         if not count.read:
             yield Finding(
-                "empty-table",
-                "warning",
-                name,
-                f"{name}: the source has no rows; nothing is known from it",
-                "0",
+                "empty-table", "warning", name, f"{name}: the source has no rows; nothing is known from it", "0"
             )
         elif count.lost > _TOO_MANY * count.meant:
             why = ", ".join(f"{n} {c.REASONS[code]}" for code, n in _lost(count))

@@ -110,9 +110,7 @@ def tables_from_frames(
         raise
 
 
-def fingerprint_inputs(
-    spec: DataSpec, *, root: Path, need: Need | None = None
-) -> dict[str, dict[str, dict[str, Any]]]:
+def fingerprint_inputs(spec: DataSpec, *, root: Path, need: Need | None = None) -> dict[str, dict[str, dict[str, Any]]]:
     """Table -> file -> size and sha256, without reading the tables: to see whether a run would repeat an earlier one."""
     prints = {}
     for name, table in spec.tables.items():
@@ -152,9 +150,7 @@ def _unmapped(tables: Mapping[str, TableSpec], need: Need | None) -> list[str]:
 
 def _period(observed: Observed) -> list[str]:
     if observed.from_ is not None and observed.until is not None and observed.from_ > observed.until:
-        return [
-            f"observed: from ({observed.from_}) is after until ({observed.until}); nobody could be observed"
-        ]
+        return [f"observed: from ({observed.from_}) is after until ({observed.until}); nobody could be observed"]
     return []
 
 
@@ -163,9 +159,7 @@ def _database(engine: str, root: Path) -> Path | None:
     if engine == "duckdb":
         return None
     if not engine.startswith(_DATABASE):
-        raise DataError(
-            f"engine: {engine!r} is not available; use 'duckdb', or 'duckdb://FILE.duckdb' for its tables"
-        )
+        raise DataError(f"engine: {engine!r} is not available; use 'duckdb', or 'duckdb://FILE.duckdb' for its tables")
     return found_files("engine", [engine.removeprefix(_DATABASE)], root)[0]
 
 

@@ -71,10 +71,7 @@ def plan_reading(
     missing += [_missing(name, None, c, have) for c in spec.where if c not in have]
     formats = {c: tuple(spec.formats(c, date_format)) for c in columns if logical.column(c).kind == "date"}
     where = {c: tuple(v) for c, v in spec.where.items()}
-    return (
-        Reading(logical, columns, attributes, where, formats, spec.ends == "inclusive", signup_needed),
-        missing,
-    )
+    return (Reading(logical, columns, attributes, where, formats, spec.ends == "inclusive", signup_needed), missing)
 
 
 def _wanted(
@@ -96,16 +93,10 @@ def _wanted(
 
 
 def _attributes(
-    logical: LogicalTable,
-    spec: TableSpec,
-    have: Collection[str],
-    needed: set[str] | None,
-    columns: Mapping[str, str],
+    logical: LogicalTable, spec: TableSpec, have: Collection[str], needed: set[str] | None, columns: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
     """Columns beyond the contract: customers keep them as attributes, other tables have none."""
-    extra = {
-        c: spec.columns.get(c, c) for c in [*spec.columns, *sorted(needed or ())] if c not in logical.names
-    }
+    extra = {c: spec.columns.get(c, c) for c in [*spec.columns, *sorted(needed or ())] if c not in logical.names}
     if logical.open_ended and needed is None:
         taken = {*columns.values(), *extra.values(), *logical.names}
         extra |= {c: c for c in have if c not in taken}

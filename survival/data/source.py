@@ -86,6 +86,12 @@ class Opener:
 
     def open(self, name: str, spec: TableSpec) -> Source:
         """The source of a logical table. Raises DataError for what cannot be opened."""
+        try:
+            return self._open(name, spec)
+        except duckdb.Error as error:
+            raise DataError(f"{name}: cannot be read: {plainly(error)}") from error
+
+    def _open(self, name: str, spec: TableSpec) -> Source:
         if spec.path is None:
             if self.database is None:
                 raise DataError(
@@ -96,18 +102,14 @@ class Opener:
         files = found_files(name, spec.paths, self.root)
         kinds = {file_kind(name, f) for f in files}
         if len(kinds) > 1:
-            raise DataError(
-                f"{name}: files of several kinds ({', '.join(sorted(kinds))}); give files of one kind"
-            )
+            raise DataError(f"{name}: files of several kinds ({', '.join(sorted(kinds))}); give files of one kind")
         kind = kinds.pop()
         if kind == "duckdb":
             if len(files) > 1:
                 raise DataError(f"{name}: {len(files)} DuckDB files; one table is read from one of them")
             return self._in_database(name, spec.table, files[0])
         if spec.table is not None:
-            raise DataError(
-                f"{name}: `table: {spec.table}` is for DuckDB files, and {files[0]} is none; leave it out"
-            )
+            raise DataError(f"{name}: `table: {spec.table}` is for DuckDB files, and {files[0]} is none; leave it out")
         parts = self._parquet(name, files) if kind == "parquet" else self._text(name, files, spec.delimiter)
         return Source(tuple(parts), tuple(files))
 
@@ -151,6 +153,7 @@ class Opener:
             sep=_NEVER_IN_TEXT if whole else shape.delimiter,
             quotechar="" if whole else '"',
             escapechar="" if whole else '"',
+            strict_mode=not whole,  # lines may end in either way
         )
         raw = _raw(self.engine, relation)
         return self._words(name, raw, files, shape.names) if whole else raw
@@ -179,9 +182,7 @@ class Opener:
         wanted = table or (name if name in tables or len(found) != 1 else next(iter(tables)))
         if wanted not in tables:
             there = ", ".join(t for t in tables if not t.startswith("main.")) or "no tables"
-            raise DataError(
-                f"{name}: {path} has no table {wanted!r}; it has: {there}{nearest(wanted, tables)}"
-            )
+            raise DataError(f"{name}: {path} has no table {wanted!r}; it has: {there}{nearest(wanted, tables)}")
         raw = _raw(self.engine, self.engine.connection.table(tables[wanted]))
         return Source((Part(f"{shown(path, self.root)}: {wanted}", raw),), (path,))
 
@@ -192,9 +193,7 @@ class Opener:
             try:
                 self.engine.connection.execute(f"ATTACH '{quoted}' AS \"{alias}\" (READ_ONLY)")
             except duckdb.Error as error:
-                raise DataError(
-                    f"{name}: {path} cannot be opened as a DuckDB file: {plainly(error)}"
-                ) from error
+                raise DataError(f"{name}: {path} cannot be opened as a DuckDB file: {plainly(error)}") from error
             self._attached[path] = alias
         return self._attached[path]
 

@@ -41,9 +41,7 @@ class Observed(Spec):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(
-                f"{value!r} is no time zone; use an IANA name like 'Europe/Madrid' or 'UTC'"
-            ) from error
+            raise ValueError(f"{value!r} is no time zone; use an IANA name like 'Europe/Madrid' or 'UTC'") from error
         return value
 
 
