@@ -70,12 +70,15 @@ class Distinct(Channel):
     where: Conditions
 
     def deltas(self, tables: Tables) -> ir.Table:
-        """+1 when a value is used after a pause of `window` days or more, -1 when `window` days have passed."""
+        """+1 when a value is used after a pause of `window` days or more, -1 when `window` days have passed.
+
+        Several uses on one day need no DISTINCT: between them the pause is 0.
+        """
         facts = tables.facts[self.table]
         used = facts[self.column].notnull()
         condition = accepted(facts, dict(self.where), f"indicator on {self.table}")
         facts = facts.filter(used if condition is None else used & condition)
-        days = facts.select("customer", "day", value=facts[self.column]).distinct()
+        days = facts.select("customer", "day", value=facts[self.column])
         order = ibis.window(group_by=["customer", "value"], order_by="day")
         days = days.mutate(before=days.day.lag().over(order), after=days.day.lead().over(order))
         comes = days.filter(days.before.isnull() | (days.before + self.window < days.day))
