@@ -76,9 +76,7 @@ def test_buckets_do_not_matter(seed: int, update_every: int) -> None:
     results = []
     for buckets in (1, 3):
         with opened(company, buckets) as tables:
-            built = episodes(
-                spells(tables, Cancellation(gap=1)), EVERY_INDICATOR, update_every=update_every
-            ).build()
+            built = episodes(spells(tables, Cancellation(gap=1)), EVERY_INDICATOR, update_every=update_every).build()
             results.append((built.frame(), flows(built, ["low", "plan", "score"])))
     (one, a), (three, b) = results
     pd.testing.assert_frame_equal(one, three)
@@ -117,11 +115,7 @@ def test_an_unresolved_ticket_stays_open() -> None:
 def test_tenths_add_up_and_are_gone_when_the_window_is() -> None:
     """0.1 + 0.2 is 0.3 here, and what is taken away leaves exactly nothing."""
     usage = [{"used_on": d, "feature": "f", "quantity": q} for d, q in ((1, 0.1), (2, 0.2), (3, 0.7))]
-    indicators = {
-        "level": Usage(window=3),
-        "flag": Usage(window=3, above=0.3),
-        "none": Usage(window=3, at_most=0),
-    }
+    indicators = {"level": Usage(window=3), "flag": Usage(window=3, above=0.3), "none": Usage(window=3, at_most=0)}
     with one_customer(usage=usage) as tables:
         built = episodes(spells(tables, Inactivity(window=30)), indicators).build()
         found = built.frame()[["start", "stop", "level", "flag", "none"]].to_numpy().tolist()
@@ -135,10 +129,7 @@ def test_tenths_add_up_and_are_gone_when_the_window_is() -> None:
 @pytest.mark.parametrize("big", [1.0, 1e12])
 def test_decline_is_compared_exactly(big: float) -> None:
     """3 in 3 days after 10 in 5 is one half; `below 0.5` is off, `at_most 0.5` on, whatever the size."""
-    usage = [
-        {"used_on": 2, "feature": "f", "quantity": 10 * big},
-        {"used_on": 7, "feature": "f", "quantity": 3 * big},
-    ]
+    usage = [{"used_on": 2, "feature": "f", "quantity": 10 * big}, {"used_on": 7, "feature": "f", "quantity": 3 * big}]
     indicators = {
         "below": UsageDecline(window=3, baseline=5, below=0.5),
         "at_most": UsageDecline(window=3, baseline=5, at_most=0.5),
@@ -150,3 +141,11 @@ def test_decline_is_compared_exactly(big: float) -> None:
     # From day 7 (the window holds day 7, the baseline days 0-4) to day 8, when the baseline still holds day 2.
     row = frame[(frame.start <= 7) & (frame.stop > 7)].iloc[0]
     assert [row["below"], row["at_most"], row["just_above"]] == [0, 1, 1]
+
+
+def test_nine_decimals_are_kept_and_more_are_rounded() -> None:
+    for quantity, level in ((0.000000001, 0.000000001), (1 / 3, 0.333333333)):
+        usage = [{"used_on": 3, "feature": "f", "quantity": quantity}]
+        with one_customer(usage=usage) as tables:
+            built = episodes(spells(tables, Inactivity(window=30)), {"x": Usage(window=3)}).build()
+            assert built.frame()["x"].tolist() == [0.0, level, 0.0]

@@ -1,13 +1,7 @@
 """Indicators: time-varying covariates made of dated facts, as running sums of deltas."""
 
 from survival.indicators.deltas import Channel, Distinct, LatestScore, Lived, Open, Trailing
-from survival.indicators.indicator import (
-    Indicator,
-    Windowed,
-    indicator_kinds,
-    parse_indicator,
-    register_indicator,
-)
+from survival.indicators.indicator import Indicator, Windowed, indicator_kinds, parse_indicator, register_indicator
 from survival.indicators.look_back import circularity, look_back, may_need, needs, unbounded, warm_up_days
 from survival.indicators.nps import Nps
 from survival.indicators.payment import Overdue

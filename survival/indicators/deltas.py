@@ -104,9 +104,7 @@ class Open(Channel):
         rows = facts.join(tables.customers.select("customer", "signup"), "customer")
         start = rows[self.opened] + self.delay
         # Not GREATEST: it skips nulls, and an open end is a null.
-        rows = rows.select(
-            "customer", start=(start < rows.signup).ifelse(rows.signup, start), end=rows[self.closed]
-        )
+        rows = rows.select("customer", start=(start < rows.signup).ifelse(rows.signup, start), end=rows[self.closed])
         rows = rows.filter(rows.end.isnull() | (rows.end > rows.start))
         closed = rows.filter(rows.end.notnull())
         return _changes(rows, rows.start, 1.0).union(_changes(closed, closed.end, -1.0))

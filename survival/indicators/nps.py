@@ -51,10 +51,7 @@ class Nps(Indicator):
 
     def reads(self) -> Reads:
         """Answers."""
-        return {
-            "customers": {"customer_id", "signed_up_on"},
-            "nps": {"customer_id", "answered_on", "score"},
-        }
+        return {"customers": {"customer_id", "signed_up_on"}, "nps": {"customer_id", "answered_on", "score"}}
 
     def channels(self) -> tuple[Channel, ...]:
         """The score in force, and whether there is one."""

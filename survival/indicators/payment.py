@@ -41,16 +41,7 @@ class Overdue(Indicator):
     def channels(self) -> tuple[Channel, ...]:
         """Invoices overdue."""
         where = conditions(self.where)
-        return (
-            Open(
-                shift=self.lag,
-                table="invoices",
-                opened="due",
-                closed="paid",
-                delay=self.grace + 1,
-                where=where,
-            ),
-        )
+        return (Open(shift=self.lag, table="invoices", opened="due", closed="paid", delay=self.grace + 1, where=where),)
 
     def level(self, sums: Sums) -> Level:
         """Invoices overdue."""

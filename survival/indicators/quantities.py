@@ -40,16 +40,18 @@ class Quantities:
 
         total = quantity.abs().sum().fill_null(0.0)
         row = tables.engine.rows(facts.aggregate(total=total, off0=off(0)))[0]
-        if not row["off0"]:
-            return cls(0, row["total"])
-        fractions = tables.engine.rows(
-            facts.aggregate(**{f"off{d}": off(d) for d in range(1, MOST_DECIMALS + 1)})
-        )[0]
-        exact = [d for d in range(1, MOST_DECIMALS + 1) if not fractions[f"off{d}"]]
+        bound, exact = row["total"], [0]
+        if row["off0"]:
+            each = {f"off{d}": off(d) for d in range(1, MOST_DECIMALS + 1)}
+            counts = tables.engine.rows(facts.aggregate(**each))[0]
+            exact = [d for d in range(1, MOST_DECIMALS + 1) if not counts[f"off{d}"]]
         decimals = exact[0] if exact else MOST_DECIMALS
-        while decimals > 0 and row["total"] * 10**decimals >= EXACT:
+        if bound * 10**decimals >= EXACT:  # sums are within a customer: a closer look
+            per_customer = facts.group_by("customer").aggregate(total=total)
+            bound = tables.engine.rows(per_customer.aggregate(most=per_customer.total.max()))[0]["most"]
+        while decimals > 0 and bound * 10**decimals >= EXACT:
             decimals -= 1
-        return cls(decimals, row["total"] * 10**decimals)
+        return cls(decimals, bound * 10**decimals)
 
     def level(self, channel: Channel, total: ir.NumericValue) -> Level:
         """The running sum of a channel, in its own unit."""

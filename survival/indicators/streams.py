@@ -36,9 +36,7 @@ def clipped(mark: ir.IntegerValue, entry: ir.IntegerValue) -> ir.IntegerValue:
     return (mark < entry).ifelse(entry, mark).cast("int32")
 
 
-def streams(
-    tables: Tables, spine: ir.Table, columns: Columns, update_every: int, decimals: int
-) -> list[ir.Table]:
+def streams(tables: Tables, spine: ir.Table, columns: Columns, update_every: int, decimals: int) -> list[ir.Table]:
     """Wide rows (customer, spell, at, a column per channel) of every channel, placed on the clocks of `spine`.
 
     `spine` has customer, spell, origin, entry, exit. `decimals` is how many digits of quantities count.
@@ -71,9 +69,7 @@ def _placed(
     for i, channel in enumerate(channels):
         deltas = channel.deltas(tables)
         which = ibis.literal(i, "int32")
-        parts.append(
-            deltas.select("customer", "amount", day=(deltas.day + channel.shift).cast("int32"), which=which)
-        )
+        parts.append(deltas.select("customer", "amount", day=(deltas.day + channel.shift).cast("int32"), which=which))
     rows = parts[0] if len(parts) == 1 else parts[0].union(*parts[1:])
     rows = rows.join(spine, "customer")
     rows = rows.mutate(at=clipped(snapped(rows.day - rows.origin, update_every), rows.entry))
@@ -84,12 +80,7 @@ def _placed(
 
 
 def _scan(
-    tables: Tables,
-    spine: ir.Table,
-    channels: Sequence[Trailing],
-    columns: Columns,
-    update_every: int,
-    decimals: int,
+    tables: Tables, spine: ir.Table, channels: Sequence[Trailing], columns: Columns, update_every: int, decimals: int
 ) -> ir.Table:
     """All trailing sums of one table from one scan: summed per customer and mark, then exploded over their offsets."""
     sources = {key: f"v{i}" for i, key in enumerate(dict.fromkeys((c.measure, c.where) for c in channels))}
@@ -108,9 +99,7 @@ def _scan(
     for channel in channels:
         value = rows[sources[channel.measure, channel.where]]
         comes, goes = offsets.index(channel.shift), offsets.index(channel.shift + channel.window)
-        amounts[columns[channel]] = (rows.which == comes).ifelse(
-            value, (rows.which == goes).ifelse(-value, zero)
-        )
+        amounts[columns[channel]] = (rows.which == comes).ifelse(value, (rows.which == goes).ifelse(-value, zero))
     return _wide(rows, rows["at"], columns, amounts)
 
 
@@ -121,9 +110,7 @@ def _chosen(which: ir.IntegerColumn, values: Sequence[ir.IntegerValue]) -> ir.In
     return result
 
 
-def _daily(
-    tables: Tables, table: str, sources: Mapping[Source, str], decimals: int, by_day: bool
-) -> ir.Table:
+def _daily(tables: Tables, table: str, sources: Mapping[Source, str], decimals: int, by_day: bool) -> ir.Table:
     """customer, day, one column per (measure, where); one row a day if a count of days, or daily marks, ask for it."""
     facts = tables.facts[table]
     values: dict[str, ir.Value] = {}
@@ -158,8 +145,7 @@ def _to_marks(rows: ir.Table, values: Sequence[str], offsets: Sequence[int], upd
     if update_every == 1:
         return rows.mutate(mark0=rows.tenure)
     marks = {
-        f"mark{r}": snapped_any(rows.tenure + r, update_every)
-        for r in sorted({o % update_every for o in offsets})
+        f"mark{r}": snapped_any(rows.tenure + r, update_every) for r in sorted({o % update_every for o in offsets})
     }
     rows = rows.mutate(**marks)
     keys = ["customer", "spell", "entry", "exit", *marks]

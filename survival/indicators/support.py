@@ -35,9 +35,7 @@ class OpenTickets(Indicator):
     def channels(self) -> tuple[Channel, ...]:
         """Tickets open."""
         where = conditions(self.where)
-        return (
-            Open(shift=self.lag, table="tickets", opened="opened", closed="resolved", delay=0, where=where),
-        )
+        return (Open(shift=self.lag, table="tickets", opened="opened", closed="resolved", delay=0, where=where),)
 
     def level(self, sums: Sums) -> Level:
         """Tickets open."""

@@ -19,9 +19,7 @@ def _as_written(value: Any) -> Any:
     return Decimal(repr(value)) if isinstance(value, float) else value
 
 
-Written = Annotated[
-    Decimal, BeforeValidator(_as_written), PlainSerializer(float, return_type=float, when_used="json")
-]
+Written = Annotated[Decimal, BeforeValidator(_as_written), PlainSerializer(float, return_type=float, when_used="json")]
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Level:
     up: int = 1
     down: int = 1
     defined: ir.BooleanValue | None = None
-    bound: float = 0.0
+    bound: float = 2.0**31
 
     def number(self) -> ir.NumericValue:
         """The level as float64; null where it is undefined."""

@@ -21,17 +21,13 @@ class _Measured(Windowed):
     window: int = Field(30, ge=1, description="days, the day itself included")
     where: Where = Field({}, description="rows that count: column -> accepted values")
     young: Literal["off", "literal"] = Field(
-        "off",
-        description="a below or at_most flag of a customer younger than the window: off, or as the numbers say",
+        "off", description="a below or at_most flag of a customer younger than the window: off, or as the numbers say"
     )
 
     def reads(self) -> Reads:
         """Days of usage, and the columns that the measure and `where` need."""
         needed = {VALUES[self.measure]} if self.measure in VALUES else set()
-        return {
-            "customers": {"customer_id", "signed_up_on"},
-            "usage": {"customer_id", "used_on", *needed, *self.where},
-        }
+        return {"customers": {"customer_id", "signed_up_on"}, "usage": {"customer_id", "used_on", *needed, *self.where}}
 
     def may_read(self) -> Reads:
         """quantity; without it each row counts 1."""
@@ -41,9 +37,7 @@ class _Measured(Windowed):
         """The measure in the `window` days that end `shift` days ago."""
         where = conditions(self.where)
         if self.measure in VALUES:
-            return Distinct(
-                shift=shift, window=window, table="usage", column=VALUES[self.measure], where=where
-            )
+            return Distinct(shift=shift, window=window, table="usage", column=VALUES[self.measure], where=where)
         return Trailing(shift=shift, window=window, table="usage", measure=self.measure, where=where)
 
 
