@@ -134,6 +134,18 @@ def test_survival_along_a_path(name: str) -> None:
         assert_close(ours["se"] / ours["survival"], reference["std.err"])
 
 
+@pytest.mark.parametrize("name", [name for name in CASES if "smooth" in REFERENCE["cases"][name]])
+def test_smoothed_effects(name: str) -> None:
+    case, fit = fitted(name)
+    curves = fit.time_varying_effects(points=40)
+    for j in range(2):
+        ours = curves[curves["covariate"] == fit.names[j]]
+        estimate, half = case["smooth"]["estimate"][j], np.array(case["smooth"]["half"][j])
+        assert_close(ours["estimate"], estimate, scale=10 * np.abs(estimate).max())
+        assert_close((ours["ci_upper"] - ours["ci_lower"]) / 2, half)
+        assert ours["tenure"].is_monotonic_increasing
+
+
 RESIDUALS = [name for name in CASES if "residuals" in REFERENCE["cases"][name]]
 
 

@@ -11,6 +11,7 @@ no loop over events.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +21,8 @@ from survival.estimate.risk_sets import Floats, Ints, RiskSets, sums_by
 _TIE = (
     1e-12  # scores this close, relative to the largest, are one score: equal rows may differ in the last bit
 )
-_CELLS = 2_000_000  # grid cells, or direct comparisons, alive at a time
-_CELL_COST = 0.75  # a grid cell costs so much of a direct comparison
+_CELLS = 500_000  # grid cells, or direct comparisons, alive at a time: they stay in cache
+_CELL_COST = 3.0  # points x slots of the grid against queries x points of a block
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,10 @@ def concordance(sets: RiskSets, score: Floats, weight: Floats | None, unit: Ints
     place[order.rows] = np.arange(score.size)
     event = np.argsort(place[sets.event_row], kind="stable")  # the events in order of score
     at, slot, mass = place[sets.event_row[event]], sets.event_slot[event], sets.event_weight[event]
-    moves = sets.moves[:, order.rows]
-    everyone = np.cumsum(sums_by(moves.indices, moves.data, sets.slots))[slot]
-    queries = [(moves.indptr[edge[at]].astype(np.intp), slot) for edge in (order.first, order.after)]
-    lower, upto = _dominance(moves.indices, moves.data, queries, sets.slots)
+    point_slot, point_weight, pointer = _moves_in_order(sets, order.rows)
+    everyone = np.cumsum(sums_by(point_slot, point_weight, sets.slots))[slot]
+    queries = [(pointer[edge[at]], (slot,)) for edge in (order.first, order.after)]
+    (lower,), (upto,) = _dominance(point_slot, point_weight, queries, sets.slots)
     # Those who leave at the same time are not compared.
     leaving = _leaving(slot, order.first[at], mass)
     concordant, discordant = lower - leaving[0], (everyone - upto) - (leaving[2] - leaving[1])
@@ -70,7 +71,7 @@ def concordance(sets: RiskSets, score: Floats, weight: Floats | None, unit: Ints
     error = np.nan
     if weight is not None and unit is not None and sets.episodes:
         influence = np.empty(score.size)
-        influence[order.rows] = _staying(sets, order, at, slot, mass, somers)
+        influence[order.rows] = _staying(point_slot, order, at, slot, mass, sets.slots, somers)
         influence[sets.event_row[event]] += (
             concordant - discordant - somers * (concordant + discordant + tied)
         )
@@ -86,6 +87,18 @@ def _ordered(score: Floats) -> _Order:
     start = np.flatnonzero(new)
     size = np.diff(np.append(start, score.size))
     return _Order(rows, np.repeat(start, size), np.repeat(start + size, size))
+
+
+def _moves_in_order(sets: RiskSets, rows: Ints) -> tuple[Ints, Floats, Ints]:
+    """Slots (m,) and weights (m,) of the movements, row after row, and where each row's begin (n + 1,)."""
+    moves = sets.moves
+    if not sets.episodes:
+        moves = moves[:, rows]
+        return moves.indices, moves.data, moves.indptr.astype(np.intp)
+    # Two movements a row: gathered as one wide element each, which is much faster than indexing pairs.
+    slot = moves.indices.astype(np.int32, copy=False).view(np.int64)[rows].view(np.int32)
+    weight = moves.data.view(np.complex128)[rows].view(np.float64)
+    return slot, weight, np.arange(0, 2 * rows.size + 2, 2)
 
 
 def _leaving(slot: Ints, group: Ints, mass: Floats) -> tuple[Floats, Floats, Floats]:
@@ -107,80 +120,85 @@ def _leaving(slot: Ints, group: Ints, mass: Floats) -> tuple[Floats, Floats, Flo
     return sums[0], sums[1], sums[2]
 
 
-def _staying(sets: RiskSets, order: _Order, at: Ints, slot: Ints, mass: Floats, somers: float) -> Floats:
+def _staying(
+    point_slot: Ints, order: _Order, at: Ints, slot: Ints, mass: Floats, slots: int, somers: float
+) -> Floats:
     """(n,) by sorted place: change of (concordant - discordant) - somers x pairs per unit of weight of an episode as the
-    one who stays: who leaves with a higher score makes the pair concordant. at, slot, mass: the events in order of score."""
-    begin, end = (bound.astype(np.intp) for bound in sets.bounds())
-    end[sets.event_row] -= 1
-    begin, end = begin[order.rows], end[order.rows]
+    one who stays: who leaves with a higher score makes the pair concordant. at, slot, mass: the events, in order of score."""
+    begin, end = point_slot[0::2], point_slot[1::2].copy()
+    end[at] -= 1
     before = np.concatenate(([0], np.cumsum(np.bincount(at, minlength=begin.size))))
     first, after = before[order.first], before[order.after]
     some = np.flatnonzero(after > first)  # tied with an event
     # Events at slots < k are those at slots <= k - 1.
-    queries = [
-        (first, end - 1),
-        (first, begin - 1),
-        (after[some], end[some] - 1),
-        (after[some], begin[some] - 1),
-    ]
-    late, early, late_upto, early_upto = _dominance(slot, mass, queries, sets.slots)
-    lower = late - early
-    tied = np.zeros(begin.size)
-    tied[some] = late_upto - early_upto - lower[some]
-    total = np.concatenate(([0.0], np.cumsum(sums_by(slot, mass, sets.slots))))
-    everyone = total[end] - total[begin]
-    return everyone - tied - 2 * lower - somers * everyone
+    queries = [(first, (end - 1, begin - 1)), (after[some], (end[some] - 1, begin[some] - 1))]
+    (late, early), (late_upto, early_upto) = _dominance(slot, mass, queries, slots)
+    late -= early
+    late_upto -= early_upto
+    total = np.concatenate(([0.0], np.cumsum(sums_by(slot, mass, slots))))
+    # concordant - discordant - somers x pairs, where lower + tied + higher are all
+    result = (total[end] - total[begin]) * (1.0 - somers) - 2 * late
+    result[some] -= late_upto - late[some]
+    return result
 
 
-def _dominance(at: Ints, weight: Floats, queries: list[tuple[Ints, Ints]], slots: int) -> list[Floats]:
-    """For each query (count (q,), slot (q,)) the weight of the first `count` points among those with at <= slot; the
-    counts never fall. Points (m,)."""
-    asked = sum(count.size for count, _ in queries)
-    size = int(np.clip(np.sqrt(_CELL_COST * at.size * slots / max(asked, 1)), 1, 4096))
-    blocks = at.size // size + 1
-    padded = np.full(blocks * size, slots, np.intp)
+Query = tuple[Ints, tuple[Ints, ...]]
+
+
+def _dominance(at: Ints, weight: Floats, queries: Sequence[Query], slots: int) -> list[tuple[Floats, ...]]:
+    """For each query (count (q,), slots (q,) …): the weight of the first `count` points among those with at <= slot, for each
+    of the slots. The counts never fall along a query. Points (m,)."""
+    asked = sum(count.size * len(many) for count, many in queries)
+    bits = int(np.clip(np.log2(_CELL_COST * at.size * slots / max(asked, 1)) / 2, 0, 12))
+    blocks = (at.size >> bits) + 1
+    padded = np.full(blocks << bits, slots, np.int32)
     padded[: at.size] = at
-    mass = np.zeros(blocks * size)
+    mass = np.zeros(blocks << bits)
     mass[: at.size] = weight
-    placed = [(*np.divmod(count, size), slot) for count, slot in queries]
-    results = _whole_blocks(padded, mass, size, [(block, slot) for block, _, slot in placed], slots)
-    if size > 1:
-        by_block = padded.reshape(blocks, size), mass.reshape(blocks, size)
-        for result, (block, rest, slot) in zip(results, placed):
-            _add_inside_block(result, *by_block, block, rest, slot)
+    by_block = padded.reshape(blocks, -1), mass.reshape(blocks, -1)
+    results = _whole_blocks(*by_block, [(count >> bits, many) for count, many in queries], slots)
+    if bits:
+        for (count, many), sums in zip(queries, results):
+            _add_inside_block(sums, *by_block, count >> bits, count & ((1 << bits) - 1), many)
     return results
 
 
 def _whole_blocks(
-    at: Ints, weight: Floats, size: int, queries: list[tuple[Ints, Ints]], slots: int
-) -> list[Floats]:
-    """Weight of the points of all blocks before `block` with at <= slot; the grid is made a few blocks at a time."""
-    results = [np.zeros(block.size) for block, _ in queries]
+    at: Ints, weight: Floats, queries: Sequence[Query], slots: int
+) -> list[tuple[Floats, ...]]:
+    """Weight of the points of all blocks before `block` with at <= slot, of queries (block, slots); a few blocks at a
+    time, so that the grid stays in cache. at, weight (blocks, size)."""
+    results = [tuple(np.empty(block.size) for _ in many) for block, many in queries]
     width = slots + 1  # the last column takes the padding
     carried = np.zeros(width)
-    blocks = at.size // size
     step = max(1, _CELLS // width)
-    for low in range(0, blocks, step):
-        high = min(low + step, blocks)
-        part = slice(low * size, high * size)
-        cell = np.repeat(np.arange(1, high - low + 1) * width, size) + at[part]
-        grid = sums_by(cell, weight[part], (high - low + 1) * width).reshape(-1, width)
+    for low in range(0, len(at), step):
+        high = min(low + step, len(at))
+        cell = at[low:high] + np.arange(1, high - low + 1)[:, None] * width
+        grid = sums_by(cell.ravel(), weight[low:high].ravel(), (high - low + 1) * width).reshape(-1, width)
         np.cumsum(grid, axis=1, out=grid)
         grid[0] = carried
         np.cumsum(grid, axis=0, out=grid)
-        for result, (block, slot) in zip(results, queries):
-            here = slice(*np.searchsorted(block, [low, high]))
-            result[here] = grid[block[here] - low, np.maximum(slot[here], 0)] * (slot[here] >= 0)
         carried = grid[-1].copy()
+        grid[:, -1] = 0.0  # so that slot -1 finds nothing
+        for (block, many), sums in zip(queries, results):
+            here = slice(*np.searchsorted(block, [low, high]))
+            for slot, result in zip(many, sums):
+                result[here] = grid[block[here] - low, slot[here]]
     return results
 
 
-def _add_inside_block(result: Floats, at: Ints, weight: Floats, block: Ints, rest: Ints, slot: Ints) -> None:
+def _add_inside_block(
+    results: tuple[Floats, ...], at: Ints, weight: Floats, block: Ints, rest: Ints, slots: tuple[Ints, ...]
+) -> None:
     """Add the weight of the first `rest` points of `block` with at <= slot, by direct comparison."""
     size = at.shape[1]
-    number = np.arange(size)
-    step = max(1, _CELLS // size)
+    number = np.arange(size, dtype=np.int32)
+    step = max(1, _CELLS // (4 * size))
     for low in range(0, block.size, step):
         part = slice(low, low + step)
-        counted = (at[block[part]] <= slot[part, None]) & (number < rest[part, None])
-        result[part] += np.einsum("ij,ij->i", counted, weight[block[part]])
+        here = at[block[part]]
+        mass = weight[block[part]]
+        mass *= number < rest[part, None]
+        for slot, result in zip(slots, results):
+            result[part] += np.einsum("ij,ij->i", here <= slot[part, None], mass)

@@ -193,6 +193,7 @@ def _maximise(data: CoxData, options: Options) -> Maximum:
         null,
         null_information,
         ridge=options.penalizer * data.rows,
+        events=float(sets.deaths.sum()),
         separated=lambda direction: free and estimability.is_recession(sets, x, direction),
     )
     if maximum.runaway:

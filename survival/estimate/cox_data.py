@@ -14,7 +14,7 @@ from survival.estimate.design import Coding, design, formula_variables
 from survival.estimate.estimability import refuse_no_events
 from survival.estimate.partial_likelihood import BLOCK
 from survival.estimate.risk_sets import Floats, Ints, RiskSets, episode_risk_sets, flow_risk_sets, sums_by
-from survival.flows.columns import complete
+from survival.flows.columns import column_names, complete, read_columns
 from survival.flows.frames import EpisodeArrays, episode_arrays, pattern_codes
 from survival.flows.table import Flows
 
@@ -101,13 +101,15 @@ def data_from_frame(frame: Any, options: Options) -> CoxData:
     formula = formula_variables(options.formula)
     who = options.cluster or options.customer
     try:
+        wanted = [options.stop, options.event, options.start, options.weights, options.customer, options.spell]
+        table = _table(frame, [*wanted, *formula, *options.strata, who])
         episodes = episode_arrays(
-            frame, options.stop, options.event, options.start, weights=options.weights,
-            customer=options.customer, spell=options.spell, keep=[*formula, *options.strata, *([who] if who else [])],
+            table, options.stop, options.event, options.start, weights=options.weights,
+            customer=options.customer, spell=options.spell, 
         )  # fmt: skip
     except ArgumentError as error:
         raise _in_formula(error, formula) from error
-    stratum, values = strata_codes(episodes.columns, options.strata)
+    stratum, values = strata_codes(table, options.strata)
     sets = episode_risk_sets(
         episodes.start, episodes.stop, episodes.event, episodes.weight, stratum, len(values),
         efron=options.ties == "efron",
@@ -115,13 +117,23 @@ def data_from_frame(frame: Any, options: Options) -> CoxData:
     refuse_no_events(sets)
     unit = episodes.customer
     if options.cluster:
-        unit = pd.factorize(complete(episodes.columns, options.cluster, "cluster"))[0].astype(np.intp)
-    labels = episodes.columns[who].to_numpy() if who else None
-    matrix, coding = design(episodes.columns, options.formula)
+        unit = pd.factorize(complete(table, options.cluster, "cluster"))[0].astype(np.intp)
+    labels = table[who].to_numpy() if who else None
+    matrix, coding = design(table, options.formula)
     return _centred(
         sets, matrix, np.ones(1), coding, stratum, values, unit, labels, episodes, None,
         episodes.customers, float(len(episodes)), episodes.person_days,
     )  # fmt: skip
+
+
+def _table(frame: Any, names: Sequence[str | None]) -> pd.DataFrame:
+    """The named columns as pandas, rows numbered from 0; those of a pandas frame are not copied."""
+    if "start" in column_names(frame):
+        names = [*names, "start"]  # episode_arrays warns when it is there and not used
+    if not isinstance(frame, pd.DataFrame):
+        return read_columns(frame, names)
+    read_columns(frame.iloc[:0], names)  # refuses what is not there
+    return pd.DataFrame({name: frame[name].array for name in names if name is not None}, copy=False)
 
 
 def data_from_flows(flows: Flows, options: Options) -> CoxData:
@@ -183,8 +195,9 @@ def standardise(x: Floats, rows: Floats, n: float) -> tuple[Floats, Floats, Floa
     low, high = np.full(p, np.inf), np.full(p, -np.inf)
     for i in range(0, len(x), BLOCK):
         block = x[i : i + BLOCK]
-        np.minimum(low, block.min(axis=0), out=low)
-        np.maximum(high, block.max(axis=0), out=high)
+        folded = _folded(block)
+        np.minimum(low, folded.min(axis=0).reshape(-1, p).min(axis=0), out=low)
+        np.maximum(high, folded.max(axis=0).reshape(-1, p).max(axis=0), out=high)
         away = block - near
         weight = np.ones(len(block)) if rows.size == 1 else rows[i : i + BLOCK]
         total += weight @ away
@@ -192,8 +205,14 @@ def standardise(x: Floats, rows: Floats, n: float) -> tuple[Floats, Floats, Floa
     shift = total / n
     scale = np.sqrt(np.maximum(squares - n * shift * shift, 0.0) / max(n - 1.0, 1.0))
     scale[(scale <= 0) | (low == high)] = 1.0
-    centre = near + shift
+    centre, inverse = near + shift, 1.0 / scale
     for i in range(0, len(x), BLOCK):
-        x[i : i + BLOCK] -= centre
-        x[i : i + BLOCK] /= scale
+        block = x[i : i + BLOCK]
+        block -= centre
+        block *= inverse
     return centre, scale, low, high
+
+
+def _folded(block: Floats) -> Floats:
+    """The block with 16 rows laid side by side, where that goes: long rows reduce faster than short ones."""
+    return block.reshape(-1, 16 * block.shape[1]) if len(block) % 16 == 0 else block

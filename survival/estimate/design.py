@@ -206,6 +206,10 @@ def _levels(column: Floats | pd.Categorical) -> Levels | None:
 
 
 def _refuse_missing(variables: Mapping[str, Floats | pd.Categorical]) -> None:
+    numeric = [column for column in variables.values() if not isinstance(column, pd.Categorical)]
+    texts = [column for column in variables.values() if isinstance(column, pd.Categorical)]
+    if all(np.isfinite(column).all() for column in numeric) and all((text.codes >= 0).all() for text in texts):
+        return
     counts = {name: int(pd.isna(column).sum()) for name, column in variables.items()}
     bad = [f"'{name}' in {count:,} rows" for name, count in counts.items() if count]
     if bad:

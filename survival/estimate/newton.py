@@ -13,7 +13,7 @@ from survival.estimate.partial_likelihood import Likelihood
 from survival.estimate.risk_sets import Floats
 
 LIKELIHOOD_TOLERANCE = 1e-9  # relative change of the log likelihood, as R's coxph.control
-_DECREMENT = 1e-17  # score' information^-1 score; one last step from here is exact to rounding
+_DECREMENT = 1e-18  # score' information^-1 score per event; one last step from here is exact to rounding
 _NOISE = 1e-9  # a decrement this small that no longer falls is rounding
 _HALVINGS = 30
 _SLOW = 0.05  # Newton's decrement falls quadratically; when it only falls by a factor, beta runs away
@@ -44,23 +44,26 @@ def maximise(
     null_information: Floats,
     ridge: float = 0.0,
     separated: Callable[[Floats], bool] = lambda direction: False,
+    events: float = 1.0,
     max_iterations: int = 100,
 ) -> Maximum:
     """Maximise log_likelihood(beta) - ridge/2 |beta|² from beta = 0.
 
+    events: how many there are, the unit of the score's size.
     Stops when the log likelihood changes by less than 1e-9, relatively, and the scaled score is small. While
     beta moves on a flat likelihood, `separated` is asked whether the step (p,) is a direction in which the
     likelihood never falls. Raises ConvergenceError when it does not get there.
     """
     at, info = null, null_information + ridge * np.eye(null.beta.size)
     previous, change, slow = np.inf, np.inf, 0
+    last = _DECREMENT * max(events, 1.0)
     for iteration in range(max_iterations + 1):
         gradient = at.score - ridge * at.beta
         step = _solve(info, gradient)
         decrement = float(gradient @ step)
         flat = change <= LIKELIHOOD_TOLERANCE
-        if decrement <= _DECREMENT or (flat and decrement <= _NOISE and decrement > 0.25 * previous):
-            beta = at.beta + step if decrement <= _DECREMENT else at.beta
+        if decrement <= last or (flat and decrement <= _NOISE and decrement > 0.25 * previous):
+            beta = at.beta + step if decrement <= last else at.beta
             return Maximum(beta, at, info, null, null_information, iteration, False, step)
         slow = slow + 1 if flat and decrement > _SLOW * previous else 0
         new = None if slow >= 2 and separated(step) else _climb(evaluate, at, step, ridge)

@@ -105,11 +105,8 @@ def risk_sums(sets: RiskSets, x: Floats, risk: Floats) -> RiskSums:
 def _moves_times(sets: RiskSets, risk: Floats) -> sparse.csc_matrix:
     """The movements with each row's column multiplied by its risk; shares the index arrays."""
     moves = sets.moves
-    if sets.episodes:
-        data = (moves.data.reshape(-1, 2) * risk[:, None]).ravel()
-    else:
-        data = moves.data * np.repeat(risk, np.diff(moves.indptr))
-    return sparse.csc_matrix((data, moves.indices, moves.indptr), shape=moves.shape, copy=False)
+    moved = moves.data * np.repeat(risk, 2 if sets.episodes else np.diff(moves.indptr))
+    return sparse.csc_matrix((moved, moves.indices, moves.indptr), shape=moves.shape, copy=False)
 
 
 def _at_risk(moved: Floats, sets: RiskSets) -> Floats:

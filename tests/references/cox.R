@@ -100,6 +100,18 @@ at_zero <- function(fit, d, covariates) {
   list(stratum = stratum[keep], time = s$time[keep], cumhaz = s$cumhaz[keep], std.err = s$std.err[keep])
 }
 
+# beta(t) as plot.cox.zph draws it, with a 95 % band
+smooth_of <- function(fit) {
+  z <- cox.zph(fit, "km", terms = FALSE)
+  grid <- seq(min(z$x), max(z$x), length = 40)
+  basis <- splines::ns(c(grid, z$x), df = 4, intercept = TRUE)
+  q <- qr(basis[-(1:40), ])
+  b <- backsolve(q$qr[1:4, 1:4], diag(4))
+  half <- function(j) qnorm(.975) * sqrt(z$var[j, j] * rowSums((basis[1:40, ] %*% (b %*% t(b))) * basis[1:40, ]))
+  one <- function(j) drop(basis[1:40, ] %*% qr.coef(q, z$y[, j]))
+  list(estimate = sapply(1:2, one), half = sapply(1:2, half))
+}
+
 prediction <- function(fit, row) {
   s <- survfit(fit, newdata = row, conf.type = "log-log")
   keep <- s$n.event > 0
@@ -131,6 +143,7 @@ model <- function(d, formula, covariates, ties, strata = FALSE, weighted = FALSE
               concordance_se = sqrt(conc$var), concordance_coxph = unname(fit$concordance["concordance"]),
               zph = zph(fit, d), baseline = at_zero(fit, d, covariates))
   if (!strata) out$prediction <- prediction(fit, d[nrow(d), c(covariates, if (!is.null(d$plan)) "plan"), drop = FALSE])
+  if (!strata) out$smooth <- smooth_of(fit)
   if (!is.null(path)) out$path <- path_of(fit, path)
   if (residuals) {
     id <- d$customer
