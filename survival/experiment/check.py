@@ -9,6 +9,7 @@ import pandas as pd
 from rich.console import Console
 
 from survival.episodes import episodes
+from survival.experiment.columns import check_names
 from survival.experiment.progress import steps
 from survival.experiment.run import job_of
 from survival.experiment.study import Study, opened
@@ -20,6 +21,7 @@ def check(config: Path, overrides: Sequence[str], console: Console) -> bool:
     Raises ConfigError or DataError as a run would.
     """
     job = job_of(config, overrides)
+    check_names(job.path, job.experiment, job.source, job.root)
     with steps(console) as step, opened(job.experiment, job.root, step) as study:
         at_risk = _at_risk(study)
         ledger, findings = study.tables.ledger, study.findings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,9 +68,19 @@ def _models(study: Study, name: str, frame: pd.DataFrame) -> Models:
     formula = study.config.model.formula or ""
     full = cox(frame, formula, **options(study))
     study.note(full.findings, about=name)
-    simple = " + ".join(term for term in full.terms if ":" not in term)
-    alone = cox_univariable(frame, simple, **options(study)) if simple else {}
-    return Models(name, full, alone)
+    return Models(name, full, _alone(study, frame, [term for term in full.terms if ":" not in term]))
+
+
+def _alone(study: Study, frame: pd.DataFrame, terms: list[str]) -> dict[str, CoxFit]:
+    """The univariable models that can be estimated, by term; why others cannot, the findings of the full model say."""
+    try:
+        return cox_univariable(frame, " + ".join(terms), **options(study)) if terms else {}
+    except EstimationError:
+        fits: dict[str, CoxFit] = {}
+    for term in terms:  # one of them has no estimate: fit each by itself, so that the others go on
+        with suppress(EstimationError):
+            fits |= cox_univariable(frame, term, **options(study))
+    return fits
 
 
 def headline(study: Study, all_models: list[Models]) -> str:
@@ -93,15 +104,21 @@ def hazard_ratios(study: Study, all_models: list[Models]) -> pd.DataFrame:
     parts = []
     for made in all_models:
         exposed = exposure(study, made)
-        fits = [("univariable", fit) for fit in made.alone.values()] + [("multivariable", made.full)]
-        for model, fit in fits:
-            tests = fit.proportional_hazards().set_index("covariate")
-            rows = fit.tidy().assign(definition=made.definition, model=model)
-            rows = rows.merge(exposed, on="covariate", how="left")
-            rows["ph_statistic"] = rows["covariate"].map(tests["statistic"])
-            rows["ph_p"] = rows["covariate"].map(tests["p"])
-            parts.append(rows)
+        alone = [_with_ph(fit) for fit in made.alone.values()]
+        fitted = pd.concat(alone, ignore_index=True) if alone else pd.DataFrame(columns=["covariate"])
+        univariable = exposed[["covariate"]].merge(fitted, on="covariate", how="left")  # not estimable: empty
+        for model, rows in (("univariable", univariable), ("multivariable", _with_ph(made.full))):
+            rows = rows[~rows["covariate"].str.contains(":")] if model == "univariable" else rows
+            parts.append(
+                rows.merge(exposed, on="covariate", how="left").assign(definition=made.definition, model=model)
+            )
     return pd.concat(parts, ignore_index=True)[RATIO_COLUMNS]
+
+
+def _with_ph(fit: CoxFit) -> pd.DataFrame:
+    """tidy(), with ph_statistic and ph_p of each coefficient (1 df)."""
+    tests = fit.proportional_hazards().rename(columns={"statistic": "ph_statistic", "p": "ph_p"})
+    return fit.tidy().merge(tests[["covariate", "ph_statistic", "ph_p"]], on="covariate", how="left")
 
 
 def exposure(study: Study, made: Models) -> pd.DataFrame:

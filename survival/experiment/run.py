@@ -15,11 +15,12 @@ from rich.console import Console
 from survival.data import fingerprint_inputs
 from survival.errors import ConfigError, SurvivalError
 from survival.experiment import studies
+from survival.experiment.columns import check_names
 from survival.experiment.config import Experiment, load
 from survival.experiment.fingerprints import code_hash, hash_of, versions
 from survival.experiment.progress import steps
 from survival.experiment.results import finished, read_manifest, replacing, write_manifest, write_text
-from survival.experiment.source import read
+from survival.experiment.source import Source, read
 from survival.experiment.study import Study, needed, opened
 from survival.report.document import Report
 from survival.report.index import IndexEntry, index_html
@@ -33,6 +34,7 @@ class Job:
     path: Path
     root: Path
     experiment: Experiment
+    source: Source
     study: studies.StudyModule
     target: Path
 
@@ -91,13 +93,14 @@ def job_of(path: Path, overrides: Sequence[str] = (), results: Path | None = Non
     named = known.get(str(read(path, overrides).values.get("study")))
     if named is not None:
         studies.load(named)
-    experiment, _ = load(path, overrides, list(known))
+    experiment, source = load(path, overrides, list(known))
     folder = results.resolve() if results is not None else root / "results"
-    return Job(path, root, experiment, known[experiment.study], folder / experiment.name)
+    return Job(path, root, experiment, source, known[experiment.study], folder / experiment.name)
 
 
 def _run(job: Job, force: bool, console: Console) -> None:
     began = time.perf_counter()
+    check_names(job.path, job.experiment, job.source, job.root)
     identity = _identity(job)
     earlier = read_manifest(job.target)
     if not force and earlier is not None and earlier.get("identity") == identity:
@@ -114,6 +117,9 @@ def _run(job: Job, force: bool, console: Console) -> None:
         seconds = round(time.perf_counter() - began, 3)
         facts = {"started": started.isoformat(timespec="seconds"), "seconds": seconds, "identity": identity}
         write_manifest(folder, _manifest(job, report, study, [str(f) for f in files]) | facts)
+        warnings = [f for f in study.findings() if f.severity != "note" and not f.allowed]
+    for finding in warnings:
+        console.print(f"  {finding.severity}: {finding.message}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"  wrote {_shown(job.target)}/report.html in {seconds:.1f} s", highlight=False)
 
 

@@ -15,7 +15,7 @@ from survival.churn import Definition, Spells, spells
 from survival.cohorts import COHORT, EVERYBODY, PERIODS, cohort_order, is_ordered, with_cohort
 from survival.data import Tables, open_tables
 from survival.episodes import BuiltEpisodes, episodes
-from survival.errors import ConfigError
+from survival.errors import ConfigError, DataError
 from survival.estimate.curves import Curves
 from survival.estimate.kaplan_meier import kaplan_meier
 from survival.experiment.attrition import attrition
@@ -141,10 +141,18 @@ class Study:
         """Every customer's time at risk under the definition; late entrants wait for the longest look-back in use."""
         if name not in self._spells:
             self.step(f"{name}: who was at risk, and when they left")
-            made = spells(self.tables, self.config.churn[name], warm_up=self._warm_up(name, self.indicators))
+            made = self._made_spells(name, self._warm_up(name, self.indicators))
             self.note(made.findings, about=name)
             self._spells[name] = made
         return self._spells[name]
+
+    def _made_spells(self, name: str, warm_up: int) -> Spells:
+        """Spells; when nobody is at risk, what was noticed about the data is said with it, since it is the likely reason."""
+        try:
+            return spells(self.tables, self.config.churn[name], warm_up=warm_up)
+        except DataError as error:
+            noticed = [f"{finding.message}" for finding in self._noted if finding.severity == "warning"]
+            raise DataError("\n".join([f"{name}: {error}", *noticed])) from None
 
     def _warm_up(self, name: str, indicators: dict[str, Indicator]) -> int:
         return warm_up_days(self.tables.observed, self.config.churn[name], indicators, self.config.update_every)
@@ -188,7 +196,7 @@ class Study:
         """The same, once for each lag of all indicators together; all on the risk set of the longest lag."""
         lags, self._lagged = list(lags), True
         longest = {n: i.with_lag(max(lags)) for n, i in self.indicators.items()}
-        shared = spells(self.tables, self.config.churn[name], warm_up=self._warm_up(name, longest))
+        shared = self._made_spells(name, self._warm_up(name, longest))
         for lag in lags:
             self.step(f"{name}: lag of {lag} days")
             lagged = {n: i.with_lag(lag) for n, i in self.indicators.items()}

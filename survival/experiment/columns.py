@@ -1,0 +1,41 @@
+"""Names in a config that only the header of the customers table can explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from survival.cohorts import COHORT, PERIODS
+from survival.data import customer_attributes
+from survival.errors import ConfigError, DataError
+from survival.experiment.config import Experiment
+from survival.experiment.problems import Problem, listing, render, suggestion
+from survival.experiment.references import formula_names, model_names
+from survival.experiment.source import Source
+
+
+def check_names(path: Path, experiment: Experiment, source: Source, root: Path) -> None:
+    """Raises ConfigError for names of the model that are no indicator, column of customers or cohort, or that are two of them.
+
+    Reads the header of the customers table only; one that cannot be read is left to `open_tables`, which says why.
+    """
+    if not model_names(experiment):
+        return
+    try:
+        columns = customer_attributes(experiment.data, root=root)
+    except DataError:
+        return
+    problems = [p for name in model_names(experiment) for p in _problems(name, experiment, columns)]
+    if problems:
+        raise ConfigError(render(path, source, problems))
+
+
+def _problems(name: str, experiment: Experiment, columns: list[str]) -> list[Problem]:
+    place = ("model", "formula" if name in formula_names(experiment.model.formula) else "strata")
+    known = [*experiment.indicators, *columns, COHORT, *PERIODS]
+    if name not in known:
+        near = suggestion(name, known)
+        there = f"Indicators: {listing(experiment.indicators)}. Columns of customers: {listing(columns)}."
+        return [Problem(place, f"'{name}' is no indicator, no column of customers and no cohort.{near} {there}")]
+    if name in experiment.indicators and name in columns:
+        return [Problem(place, f"'{name}' is an indicator and a column of customers. Rename the indicator.")]
+    return []
