@@ -1,6 +1,7 @@
 """Facts, checked against the tables contract; the ledger counts every row."""
 
 from survival.data.engine import Engine
+from survival.data.headers import customer_attributes
 from survival.data.opening import epoch_day, fingerprint_inputs, open_tables, tables_from_frames
 from survival.data.spec import DataSpec, Observed, TableSpec
 from survival.data.tables import Tables
@@ -11,6 +12,7 @@ __all__ = [
     "Observed",
     "TableSpec",
     "Tables",
+    "customer_attributes",
     "epoch_day",
     "fingerprint_inputs",
     "open_tables",

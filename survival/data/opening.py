@@ -51,7 +51,7 @@ def open_tables(
         names = _names(spec.tables, need)
         problems = _unmapped(spec.tables, need) + _period(spec.observed)
         derive = spec.tables["customers"].derive_from if "customers" in spec.tables else None
-        opener = Opener(engine, root, _database(spec.engine, root))
+        opener = Opener(engine, root, database_of(spec.engine, root))
         sources: dict[str, Source] = {}
         for name in [*names, *([derive] if derive and derive not in names else [])]:
             if spec.tables[name].derive_from is None:
@@ -89,6 +89,7 @@ def tables_from_frames(
     need: Need | None = None,
     specs: Mapping[str, Mapping[str, Any]] | None = None,
     date_format: DateFormat | None = None,
+    progress: Progress | None = None,
 ) -> Tables:
     """Tables from frames in memory, through the same checks as files; for notebooks and tests.
 
@@ -104,7 +105,9 @@ def tables_from_frames(
         names = _names(spec.tables, need)
         problems = _unmapped(spec.tables, need) + _period(spec.observed)
         sources = {name: frame_source(engine, name, frame) for name, frame in frames.items()}
-        return _checked(engine, spec, sources, names, problems, need=need, root=Path(), buckets=buckets)
+        return _checked(
+            engine, spec, sources, names, problems, need=need, root=Path(), buckets=buckets, progress=progress
+        )
     except BaseException:
         engine.close()
         raise
@@ -115,7 +118,7 @@ def fingerprint_inputs(spec: DataSpec, *, root: Path, need: Need | None = None) 
     prints = {}
     for name, table in spec.tables.items():
         if table.derive_from is None and (need is None or name in need or name in _always(spec.tables)):
-            database = _database(spec.engine, root)
+            database = database_of(spec.engine, root)
             bare = [database] if database is not None else []
             files = found_files(name, table.paths, root) if table.path is not None else bare
             prints[name] = fingerprint_files(files, root)
@@ -154,7 +157,7 @@ def _period(observed: Observed) -> list[str]:
     return []
 
 
-def _database(engine: str, root: Path) -> Path | None:
+def database_of(engine: str, root: Path) -> Path | None:
     """The database file that `engine` names, if any. Raises DataError for an engine that this version does not have."""
     if engine == "duckdb":
         return None
