@@ -34,7 +34,7 @@ def facets(
         r, c = divmod(i, columns)
         corner = (left + c * (panel[0] + gap_x), bottom + (rows - 1 - r) * (panel[1] + gap_y))
         axes = style.axes_in_inches(figure, *corner, *panel)
-        _crowd(axes, everyone, horizon)
+        _crowd(axes, from_signup(everyone), horizon)
         draw_curve(axes, curve, solid=True, width=1.8)
         style.percent_axis(axes)
         axes.set_xlim(0, last if last > 0 else 1)
@@ -44,8 +44,14 @@ def facets(
             axes.set_yticklabels([])
         if numbers:
             _numbers(axes, few, numbers[i][:: max(1, math.ceil(len(ticks) / most_ticks))], label=c == 0)
-    _texts(figure, few, title, ylabel, left, numbers is not None, len(everyone))
+    _texts(figure, few, title, ylabel, left, numbers is not None, len(everyone), len(from_signup(everyone)))
     return figure
+
+
+def from_signup(everyone: list[Curve]) -> list[Curve]:
+    """The curves that start first. Those of cohorts that enter late start at 1 later, and would lift the range of the others."""
+    first = min(float(c.tenure[0]) for c in everyone)
+    return [c for c in everyone if float(c.tenure[0]) == first]
 
 
 def _crowd(axes: Axes, everyone: list[Curve], horizon: float) -> None:
@@ -73,12 +79,15 @@ def _numbers(axes: Axes, ticks: np.ndarray, cells: Sequence[str], *, label: bool
         )  # fmt: skip
 
 
-def _texts(figure: Drawing, ticks: np.ndarray, title: str, ylabel: str, left: float, table: bool, cohorts: int) -> None:
+def _texts(
+    figure: Drawing, ticks: np.ndarray, title: str, ylabel: str, left: float, table: bool, cohorts: int, crowd: int
+) -> None:
     width, height = figure.get_size_inches()
     text = "Tenure in months of 30.4375 days" if style.by_month(ticks) else "Tenure in days"
     text += "; below: number at risk" if table else ""
     figure.text(left / width, 0.33 / height, text, ha="left")
-    grey = "the other cohorts" if cohorts <= LINES_UP_TO else "the range of all cohorts"
+    whose = "all cohorts" if crowd == cohorts else f"the {crowd} cohorts seen from the earliest tenure"
+    grey = whose if crowd <= LINES_UP_TO else f"the range of {whose}"
     missing = f". Not shown: the last {cohorts - MOST} of {cohorts} cohorts" if cohorts > MOST else ""
     figure.text(left / width, 0.14 / height, f"Grey: {grey}{missing}", fontsize=8, color=style.SOFT, ha="left")
     figure.text(0.08 / width, 0.5, ylabel, rotation=90, va="center", ha="left")
