@@ -1,0 +1,109 @@
+"""The engine: scratch tables on disk, buckets of customers, nothing left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+from raw_tables import customers, frame, opened, rows
+
+from survival.data import DataSpec, Engine, open_tables, tables_from_frames
+from survival.errors import DataError
+
+
+def numbers(n: int) -> ibis.expr.types.Table:
+    return ibis.range(n).unnest().name("x").as_table()
+
+
+def test_tables_are_created_filled_read_and_dropped(tmp_path: Path) -> None:
+    with Engine(tmp_path) as engine:
+        table = engine.create("squares", numbers(10).mutate(y=ibis._.x * ibis._.x))
+        assert engine.insert("squares", table.filter(table.x < 3)) == 3
+        assert engine.count(table) == 13
+        assert engine.arrow(table.aggregate(total=table.y.sum())).to_pylist() == [{"total": 285 + 5}]
+        batches = list(engine.batches(table.select("x"), rows=5))
+        assert sum(b.num_rows for b in batches) == 13
+        doubled = engine.view("doubled", table.select(z=table.y * 2))
+        assert engine.rows(doubled.aggregate(m=doubled.z.max())) == [{"m": 162}]
+        engine.create("squares", numbers(2))  # replaced
+        assert engine.count(ibis.table({"x": "int64"}, name="squares")) == 2
+        engine.drop("squares")
+        engine.drop("squares")
+        names = {engine.fresh("t") for _ in range(5)}
+        assert len(names) == 5
+        assert len(list(tmp_path.iterdir())) == 1
+    engine.close()  # again: harmless
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_and_disk_that_run_out_are_said(tmp_path: Path) -> None:
+    with Engine(tmp_path, memory_limit="20MB", threads=1) as engine:
+        rows_ = numbers(3_000_000).mutate(k=ibis._.x.hash())
+        with pytest.raises(DataError, match="ran out of memory: .*Use more buckets"):
+            engine.create("wide", rows_.mutate(all=rows_.k.collect().over(order_by=rows_.k)))
+
+
+def test_a_failure_leaves_no_scratch_database(tmp_path: Path) -> None:
+    spec = DataSpec.model_validate({"tables": {"customers": {"path": "none.csv"}}})
+    with pytest.raises(DataError, match="no file"):
+        open_tables(spec, root=tmp_path, workspace=tmp_path / "scratch")
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_buckets_part_the_customers() -> None:
+    orders = frame("customer_id ordered_on", *[(f"c{i % 7}", f"2024-02-{1 + i:02d}") for i in range(20)])
+    with opened({"customers": customers(*(f"c{i}" for i in range(7))), "orders": orders}, buckets=3) as tables:
+        parts = [tables.bucket(k) for k in range(3)]
+        assert [p.n_customers for p in parts] == [3, 2, 2]
+        assert [[c for (c,) in rows(p, "customers", "customer")] for p in parts] == [[0, 3, 6], [1, 4], [2, 5]]
+        assert [p.engine.count(p.customers) for p in parts] == [3, 2, 2]
+        assert sorted(r for p in parts for r in rows(p, "orders")) == rows(tables, "orders")
+        assert {c % 3 for (c,) in rows(parts[1], "orders", "customer")} == {1}
+        with pytest.raises(ValueError, match=r"bucket must be in 0\.\.2, not 3"):
+            tables.bucket(3)
+    with opened({"customers": customers("a"), "orders": orders}) as tables:
+        assert tables.buckets == 1
+        assert tables.bucket(0) is tables
+
+
+def test_the_number_of_buckets_follows_the_largest_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    import survival.data.opening as opening
+
+    monkeypatch.setattr(opening, "_ROWS_PER_BUCKET", 10)
+    for n, expected in ((10, 1), (11, 2), (21, 3)):
+        usage = frame("customer_id used_on", *[("a", "2024-02-01")] * n)
+        with opened({"customers": customers("a"), "usage": usage}) as tables:
+            assert tables.buckets == expected
+
+
+def test_the_order_of_rows_and_the_number_of_threads_change_nothing() -> None:
+    random = np.random.default_rng(7)
+    n = 400
+    subscriptions = pd.DataFrame(
+        {
+            "customer_id": random.choice(["a", "b", "c"], n),
+            "started_on": random.choice(pd.date_range("2024-01-10", periods=20), n),
+            "ended_on": random.choice(pd.date_range("2024-02-10", periods=20), n),
+            "plan": random.choice(["x", "y"], n),
+            "subscription_id": [f"s{i}" for i in range(n)],
+        }
+    )
+    seen = []
+    for seed in range(3):
+        shuffled = subscriptions.sample(frac=1, random_state=seed)
+        with opened({"customers": customers("c", "a", "b"), "subscriptions": shuffled}) as tables:
+            seen.append(rows(tables, "subscriptions"))
+            numbered = rows(tables, "subscriptions", "row", "customer", "started", "subscription_id")
+            assert [r[0] for r in sorted(numbered)] == list(range(n))
+            assert [r[1:] for r in sorted(numbered)] == sorted(r[1:] for r in numbered)
+    assert seen[0] == seen[1] == seen[2]
+
+
+def test_steps_are_told() -> None:
+    told: list[str] = []
+    frames = {"customers": customers("a"), "orders": frame("customer_id ordered_on", ("a", "2024-02-01"))}
+    with tables_from_frames(frames, progress=told.append):
+        assert told == ["check customers", "check orders"]
