@@ -112,13 +112,12 @@ class Open(Channel):
 
 @dataclass(frozen=True)
 class LatestScore(Channel):
-    """The latest score, in force for `expires` days (None: for ever); `counted` gives 1 instead of the score."""
+    """The latest score plus one, in force for `expires` days (None: for ever); 0: no answer is in force."""
 
     expires: int | None
-    counted: bool
 
     def deltas(self, tables: Tables) -> ir.Table:
-        """+score on the day of an answer, -score when the next one comes or it expires; two on a day: the lower."""
+        """Up on the day of an answer, down when the next one comes or it expires; two on a day: the lower."""
         facts = tables.facts["nps"]
         answers = facts.group_by("customer", "day").aggregate(score=facts.score.min())
         following = answers.day.lead().over(ibis.window(group_by="customer", order_by="day"))
@@ -127,9 +126,7 @@ class LatestScore(Channel):
         else:
             stale = answers.day + self.expires
             end = (following < stale).fill_null(False).ifelse(following, stale)
-        answers = answers.mutate(end=end)
-        score = ibis.literal(1.0) if self.counted else answers.score.cast("float64")
-        answers = answers.mutate(amount=score)
+        answers = answers.mutate(end=end, amount=(answers.score + 1).cast("float64"))
         over = answers.filter(answers.end.notnull())
         return _changes(answers, answers.day, answers.amount).union(_changes(over, over.end, -over.amount))
 

@@ -54,25 +54,22 @@ class Nps(Indicator):
         return {"customers": {"customer_id", "signed_up_on"}, "nps": {"customer_id", "answered_on", "score"}}
 
     def channels(self) -> tuple[Channel, ...]:
-        """The score in force, and whether there is one."""
-        return (
-            LatestScore(shift=self.lag, expires=self.expires, counted=False),
-            LatestScore(shift=self.lag, expires=self.expires, counted=True),
-        )
+        """The score in force plus one, or 0."""
+        return (LatestScore(shift=self.lag, expires=self.expires),)
 
     def level(self, sums: Sums) -> Level:
         """The score."""
-        score, answered = (sums(channel).numerator for channel in self.channels())
-        return Level(numerator=score, defined=answered > 0)
+        score = sums(self.channels()[0]).numerator - 1
+        return Level(numerator=score, defined=score >= 0)
 
     def value(self, sums: Sums) -> ir.Value:
         """The score, or the flag."""
         if self.is_ is None:
             return super().value(sums)
-        score, answered = (sums(channel).numerator for channel in self.channels())
+        score = sums(self.channels()[0]).numerator - 1
         return {
-            "detractor": (answered > 0) & (score <= DETRACTOR),
-            "passive": (answered > 0) & (score > DETRACTOR) & (score < PROMOTER),
-            "promoter": (answered > 0) & (score >= PROMOTER),
-            "unanswered": answered == 0,
+            "detractor": (score >= 0) & (score <= DETRACTOR),
+            "passive": (score > DETRACTOR) & (score < PROMOTER),
+            "promoter": score >= PROMOTER,
+            "unanswered": score < 0,
         }[self.is_]

@@ -100,7 +100,10 @@ def _scan(
         value = rows[sources[channel.measure, channel.where]]
         comes, goes = offsets.index(channel.shift), offsets.index(channel.shift + channel.window)
         amounts[columns[channel]] = (rows.which == comes).ifelse(value, (rows.which == goes).ifelse(-value, zero))
-    return _wide(rows, rows["at"], columns, amounts)
+    # Summed here, over its own channels only: this is the long stream, and most channels are not in it.
+    rows = rows.select("customer", "spell", "at", **amounts)
+    rows = rows.group_by("customer", "spell", "at").aggregate(**{name: rows[name].sum() for name in amounts})
+    return _wide(rows, rows["at"], columns, {name: rows[name] for name in amounts})
 
 
 def _chosen(which: ir.IntegerColumn, values: Sequence[ir.IntegerValue]) -> ir.IntegerValue:
