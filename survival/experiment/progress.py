@@ -9,38 +9,45 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-Step = Callable[[str], None]  # begins a step of the given name, which ends the one before
+
+class Steps:
+    """Call it with the name of the step that begins; `part(done, total)` moves the bar of that step."""
+
+    def __init__(self, console: Console, bar: Progress) -> None:
+        self._console, self._bar = console, bar
+        self._task = bar.add_task("", total=None)
+        self._began: tuple[str, float] | None = None
+
+    def __call__(self, name: str) -> None:
+        self.end()
+        self._began = (name, time.perf_counter())
+        self._bar.reset(self._task, description=name, total=None)
+
+    def part(self, done: int, total: int) -> None:
+        """So much of the step is done."""
+        self._bar.update(self._task, completed=done, total=total)
+
+    def end(self) -> None:
+        """The last step is over: say how long it took."""
+        if self._began is not None:
+            name, start = self._began
+            self._console.print(f"  {name} [dim]{time.perf_counter() - start:.1f} s[/dim]", highlight=False)
+            self._began = None
 
 
 @contextmanager
-def steps(console: Console, total: int | None = None) -> Iterator[Step]:
-    """A function that names the step that begins; the time of each is shown when it ends."""
+def steps(console: Console) -> Iterator[Steps]:
+    """Steps of a run; each is shown with its time when it ends."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
-    began: list[tuple[str, float]] = []
-
-    def end() -> None:
-        if began:
-            name, start = began.pop()
-            console.print(f"  {name} [dim]{time.perf_counter() - start:.1f} s[/dim]", highlight=False)
-
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=total)
-
-        def step(name: str) -> None:
-            end()
-            began.append((name, time.perf_counter()))
-            bar.update(task, description=name, advance=1 if total else 0)
-
+        step = Steps(console, bar)
         yield step
-        end()
+        step.end()
 
 
 @contextmanager
 def counter(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
     """A function that takes how much is done of how much; the time is shown when all is."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    start = time.perf_counter()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(name)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-    console.print(f"  {name} [dim]{time.perf_counter() - start:.1f} s[/dim]", highlight=False)
+    with steps(console) as step:
+        step(name)
+        yield step.part

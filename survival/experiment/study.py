@@ -21,7 +21,7 @@ from survival.estimate.kaplan_meier import kaplan_meier
 from survival.experiment.attrition import attrition
 from survival.experiment.config import Experiment
 from survival.experiment.missing import handled
-from survival.experiment.progress import Step
+from survival.experiment.progress import Steps
 from survival.experiment.references import customer_columns, model_names, used_indicators
 from survival.findings import Finding
 from survival.flows.door import flows
@@ -33,7 +33,7 @@ from survival.report.tables import display_frame
 
 
 @contextmanager
-def opened(config: Experiment, root: Path, step: Step) -> Iterator[Study]:
+def opened(config: Experiment, root: Path, step: Steps) -> Iterator[Study]:
     """A study on the checked tables of `config`; the scratch database is removed when the block ends."""
     step("reading and checking the tables")
     with open_tables(config.data, root=root, need=needed(config), optional=wanted(config)) as tables:
@@ -65,7 +65,7 @@ class Study:
     A study composes these with the library's functions and returns a Report. `step(name)` says what begins.
     """
 
-    def __init__(self, config: Experiment, tables: Tables, step: Step) -> None:
+    def __init__(self, config: Experiment, tables: Tables, step: Steps) -> None:
         self.config = config
         self.step = step
         self.tables = with_cohort(tables, config.cohorts)
@@ -181,12 +181,13 @@ class Study:
     def episodes(self, name: str) -> pd.DataFrame:
         """The episodes that models are fitted to: covariates of the formula, missing values dealt with as configured."""
         if name not in self._fitted:
+            at_risk = self.spells(name)
             self.step(f"{name}: episodes")
             planned = episodes(
-                self.spells(name), self.indicators, attributes=self.attributes, update_every=self.config.update_every
+                at_risk, self.indicators, attributes=self.attributes, update_every=self.config.update_every
             )
             self.note(planned.findings, about=name)
-            self._built[name] = planned.build()
+            self._built[name] = planned.build(progress=self.step.part)
             frame, findings = handled(self._built[name].frame(), model_names(self.config), self.config.model.missing)
             self.note(findings, about=name)
             self._fitted[name] = frame
