@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from pathlib import Path
 
 import ibis
@@ -44,6 +47,18 @@ def test_memory_and_disk_that_run_out_are_said(tmp_path: Path) -> None:
         rows_ = numbers(3_000_000).mutate(k=ibis._.x.hash())
         with pytest.raises(DataError, match="ran out of memory: .*Use more buckets"):
             engine.create("wide", rows_.mutate(all=rows_.k.collect().over(order_by=rows_.k)))
+
+
+def test_an_interruption_is_one(tmp_path: Path) -> None:
+    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with Engine(tmp_path, threads=1) as engine:
+        long = numbers(200_000)
+        endless = long.cross_join(long.select(y="x")).filter(ibis._.x * ibis._.y % 7 == 3)
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            engine.count(endless)
+        assert engine.count(long) == 200_000  # and the engine goes on
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failure_leaves_no_scratch_database(tmp_path: Path) -> None:

@@ -99,7 +99,9 @@ class Engine:
         """Memory, disk and Ctrl-C are not bugs: say what ran out, and let an interruption be one."""
         try:
             yield
-        except duckdb.InterruptException as error:
+        except (duckdb.InterruptException, RuntimeError) as error:  # the client says Ctrl-C in either way
+            if isinstance(error, RuntimeError) and "interrupted" not in str(error).lower():
+                raise
             raise KeyboardInterrupt from error
         except duckdb.OutOfMemoryException as error:
             raise DataError(
@@ -107,7 +109,8 @@ class Engine:
             ) from error
         except duckdb.IOException as error:
             raise DataError(
-                f"the data engine could not read or write: {plainly(error)}. Its scratch files are in {self.folder}"
+                f"the data engine could not read or write: {plainly(error)}. Its scratch files are in {self.folder.parent}; "
+                "TMPDIR moves them to a larger disk"
             ) from error
 
     def sql(self, expression: ir.Expr) -> str:
