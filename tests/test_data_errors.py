@@ -27,7 +27,7 @@ def message(root: Path, **tables: Any) -> str:
     return str(error.value)
 
 
-@pytest.fixture()
+@pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "customers.csv").write_text("customer_id,signed_up_on\na,2024-01-10\n")
     return tmp_path
