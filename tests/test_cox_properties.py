@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def company(seed: int, customers: int = 25, *, tied: bool = True) -> pd.DataFram
             cuts[1:] += rng.random(cuts.size - 1) * 0.9
         churned = rng.random() < 0.7
         region, weight = rng.choice(["a", "b"]), rng.integers(1, 5) / 2
-        for i, (start, stop) in enumerate(zip(cuts[:-1], cuts[1:])):
+        for i, (start, stop) in enumerate(pairwise(cuts)):
             event = churned and i == cuts.size - 2
             row = (customer, start, stop, event, rng.integers(-3, 4), rng.integers(0, 2), region, weight)
             rows.append(row)
@@ -145,9 +146,7 @@ def test_flows_give_the_same_fit(seed: int, method: str) -> None:
 def test_weighted_flows_give_the_same_coefficients(seed: int, method: str) -> None:
     frame = company(seed)
     episodes = fit(frame, ties=method, weights="weight", robust=False)
-    arrays = episode_arrays(
-        frame, "stop", "event", "start", weights="weight", customer="customer", keep=["x", "flag"]
-    )
+    arrays = episode_arrays(frame, "stop", "event", "start", weights="weight", customer="customer", keep=["x", "flag"])
     codes, patterns = pattern_codes(arrays.columns, ["x", "flag"], len(arrays))
     other = fit(flows_of(arrays, codes=codes, patterns=patterns), ties=method, start=None, customer=None)
     np.testing.assert_allclose(episodes.coefficients, other.coefficients, rtol=1e-7, atol=1e-8)

@@ -130,9 +130,7 @@ class _Pieces:
         stratum = np.broadcast_to(self.stratum[:, None], time.shape).ravel()
         return (self.index.at(time.ravel(), stratum) - stratum).reshape(time.shape)
 
-    def sum_by(
-        self, subject: Ints, first: Ints, begin: Floats, end: Floats, tenures: Floats
-    ) -> tuple[Floats, Floats]:
+    def sum_by(self, subject: Ints, first: Ints, begin: Floats, end: Floats, tenures: Floats) -> tuple[Floats, Floats]:
         until = np.minimum(end[:, None], tenures)
         until = np.maximum(until, begin[:, None])
         low, high = self._count(np.broadcast_to(begin[:, None], until.shape)), self._count(until)

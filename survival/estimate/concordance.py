@@ -15,12 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from survival.estimate.risk_sets import Floats, Ints, RiskSets, sums_by
 
-_TIE = (
-    1e-12  # scores this close, relative to the largest, are one score: equal rows may differ in the last bit
-)
+_TIE = 1e-12  # scores this close, relative to the largest, are one score: equal rows may differ in the last bit
 _CELLS = 500_000  # grid cells, or direct comparisons, alive at a time: they stay in cache
 _CELL_COST = 3.0  # points x slots of the grid against queries x points of a block
 
@@ -72,9 +71,7 @@ def concordance(sets: RiskSets, score: Floats, weight: Floats | None, unit: Ints
     if weight is not None and unit is not None and sets.episodes:
         influence = np.empty(score.size)
         influence[order.rows] = _staying(point_slot, order, at, slot, mass, sets.slots, somers)
-        influence[sets.event_row[event]] += (
-            concordant - discordant - somers * (concordant + discordant + tied)
-        )
+        influence[sets.event_row[event]] += concordant - discordant - somers * (concordant + discordant + tied)
         by_unit = np.bincount(unit, weight * influence)
         error = float(np.sqrt(by_unit @ by_unit)) / pairs / 2
     return Concordance((somers + 1) / 2, error, *totals)
@@ -120,9 +117,7 @@ def _leaving(slot: Ints, group: Ints, mass: Floats) -> tuple[Floats, Floats, Flo
     return sums[0], sums[1], sums[2]
 
 
-def _staying(
-    point_slot: Ints, order: _Order, at: Ints, slot: Ints, mass: Floats, slots: int, somers: float
-) -> Floats:
+def _staying(point_slot: Ints, order: _Order, at: Ints, slot: Ints, mass: Floats, slots: int, somers: float) -> Floats:
     """(n,) by sorted place: change of (concordant - discordant) - somers x pairs per unit of weight of an episode as the
     one who stays: who leaves with a higher score makes the pair concordant. at, slot, mass: the events, in order of score."""
     begin, end = point_slot[0::2], point_slot[1::2].copy()
@@ -155,7 +150,7 @@ def _dominance(at: Ints, weight: Floats, queries: Sequence[Query], slots: int) -
     padded[: at.size] = at
     mass = np.zeros(blocks << bits)
     mass[: at.size] = weight
-    by_block = padded.reshape(blocks, -1), mass.reshape(blocks, -1)
+    by_block: tuple[NDArray[np.integer], Floats] = padded.reshape(blocks, -1), mass.reshape(blocks, -1)
     results = _whole_blocks(*by_block, [(count >> bits, many) for count, many in queries], slots)
     if bits:
         for (count, many), sums in zip(queries, results):
@@ -164,7 +159,7 @@ def _dominance(at: Ints, weight: Floats, queries: Sequence[Query], slots: int) -
 
 
 def _whole_blocks(
-    at: Ints, weight: Floats, queries: Sequence[Query], slots: int
+    at: NDArray[np.integer], weight: Floats, queries: Sequence[Query], slots: int
 ) -> list[tuple[Floats, ...]]:
     """Weight of the points of all blocks before `block` with at <= slot, of queries (block, slots); a few blocks at a
     time, so that the grid stays in cache. at, weight (blocks, size)."""
@@ -189,7 +184,12 @@ def _whole_blocks(
 
 
 def _add_inside_block(
-    results: tuple[Floats, ...], at: Ints, weight: Floats, block: Ints, rest: Ints, slots: tuple[Ints, ...]
+    results: tuple[Floats, ...],
+    at: NDArray[np.integer],
+    weight: Floats,
+    block: Ints,
+    rest: Ints,
+    slots: tuple[Ints, ...],
 ) -> None:
     """Add the weight of the first `rest` points of `block` with at <= slot, by direct comparison."""
     size = at.shape[1]

@@ -99,19 +99,7 @@ def _options(
         raise ArgumentError(f"level must be between 0 and 1, such as 0.95; got {level!r}")
     by = (strata,) if isinstance(strata, str) else tuple(strata)
     return Options(
-        formula,
-        stop,
-        event,
-        start,
-        customer,
-        spell,
-        cluster,
-        by,
-        weights,
-        ties,
-        bool(robust),
-        float(penalizer),
-        level,
+        formula, stop, event, start, customer, spell, cluster, by, weights, ties, bool(robust), float(penalizer), level
     )
 
 
@@ -122,9 +110,7 @@ def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
 
 def _prepare(frame: Any, options: Options, robust: bool | None) -> tuple[CoxData, Options]:
     if isinstance(frame, Flows):
-        given = [
-            name for name in ("start", "customer", "spell", "cluster", "weights") if getattr(options, name)
-        ]
+        given = [name for name in ("start", "customer", "spell", "cluster", "weights") if getattr(options, name)]
         if given or robust:
             raise ArgumentError(
                 f"flows have no {' or '.join(given or ['robust variance'])}: they are sums over customers. "
@@ -160,12 +146,8 @@ def _finding(name: str, error: EstimationError) -> Finding:
     figure = ""
     if error.finding == "separation":
         mine = error.table[error.table["covariate"] == name]
-        figure = ", ".join(
-            f"{row.events:g} events of {row.episodes:g} at {row.value}" for row in mine.itertuples()
-        )
-    return Finding(
-        error.finding, "warning", name, f"the coefficient of '{name}' is not estimable: {error}", figure
-    )
+        figure = ", ".join(f"{row.events:g} events of {row.episodes:g} at {row.value}" for row in mine.itertuples())
+    return Finding(error.finding, "warning", name, f"the coefficient of '{name}' is not estimable: {error}", figure)
 
 
 def _maximise(data: CoxData, options: Options) -> Maximum:
@@ -243,9 +225,7 @@ def _result(
 def _terms(data: CoxData, columns: Sequence[int]) -> dict[str, tuple[int, ...]]:
     place = {column: i for i, column in enumerate(columns)}
     return {
-        term: tuple(place[j] for j in mine)
-        for term, mine in data.coding.terms.items()
-        if all(j in place for j in mine)
+        term: tuple(place[j] for j in mine) for term, mine in data.coding.terms.items() if all(j in place for j in mine)
     }
 
 

@@ -188,9 +188,7 @@ def standardise(x: Floats, rows: Floats, n: float) -> tuple[Floats, Floats, Floa
     (1 where it is 0), smallest, largest.
     """
     p = x.shape[1]
-    near = x[:BLOCK].mean(
-        axis=0
-    )  # sums are taken around a point inside the data: offsets must not swallow them
+    near = x[:BLOCK].mean(axis=0)  # sums are taken around a point inside the data: offsets must not swallow them
     total, squares = np.zeros(p), np.zeros(p)
     low, high = np.full(p, np.inf), np.full(p, -np.inf)
     for i in range(0, len(x), BLOCK):

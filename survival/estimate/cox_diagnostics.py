@@ -50,9 +50,7 @@ def residuals(
         values = kernels.martingale(data.sets, at)
         return _martingale(kind, values, data, by or ("customer" if kind == "deviance" else "episode"))
     values = kernels.score(data.sets, data.x, at)
-    values = (
-        values * scale if kind == "score" else (values @ variance / scale) * data.episodes.weight[:, None]
-    )
+    values = values * scale if kind == "score" else (values @ variance / scale) * data.episodes.weight[:, None]
     frame = pd.DataFrame(values, columns=list(data.names))
     return _by_unit(frame, data) if by == "customer" else _beside_episodes(frame, data)
 
@@ -139,13 +137,7 @@ def time_varying_effects(
         estimate, lower, upper = (curve / scale[j] for curve in curves)
         frames.append(
             pd.DataFrame(
-                {
-                    "covariate": name,
-                    "tenure": tenure,
-                    "estimate": estimate,
-                    "ci_lower": lower,
-                    "ci_upper": upper,
-                }
+                {"covariate": name, "tenure": tenure, "estimate": estimate, "ci_lower": lower, "ci_upper": upper}
             )
         )
     return pd.concat(frames, ignore_index=True).assign(level=level)

@@ -68,18 +68,13 @@ class CoxFit:
         if not isinstance(other, CoxFit):
             return NotImplemented
         mine, theirs = self._identity(), other._identity()
-        return (
-            all(np.array_equal(a, b, equal_nan=True) for a, b in zip(mine[0], theirs[0]))
-            and mine[1] == theirs[1]
-        )
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(mine[0], theirs[0])) and mine[1] == theirs[1]
 
     def __hash__(self) -> int:
         return hash((self.names, self.log_likelihood, self.log_likelihood_null))
 
     def _identity(self) -> tuple[list[Floats], tuple[Any, ...]]:
-        numbers = np.array(
-            [self.log_likelihood, self.log_likelihood_null, float(self.events), float(self.episodes)]
-        )
+        numbers = np.array([self.log_likelihood, self.log_likelihood_null, float(self.events), float(self.episodes)])
         settings = tuple(getattr(self.options, item.name) for item in fields(Options))
         return [self.coefficients, self.variance, numbers], (self.names, settings)
 
@@ -159,9 +154,7 @@ class CoxFit:
         """
         data, at = self._held("time_varying_effects")
         beta, scale = self.inner[0], self.inner[3]
-        return cox_diagnostics.time_varying_effects(
-            data, at, beta, scale, transform, points, self.options.level
-        )
+        return cox_diagnostics.time_varying_effects(data, at, beta, scale, transform, points, self.options.level)
 
     def residuals(self, kind: str, by: str | None = None) -> pd.DataFrame:
         """Residuals: martingale, deviance, score, dfbeta (a row an episode), schoenfeld, scaled_schoenfeld (a row an event).
@@ -173,9 +166,7 @@ class CoxFit:
         another kind, and for a fit from flows, which has no episodes.
         """
         data, at = self._held("residuals")
-        return cox_diagnostics.residuals(
-            kind, by, data, at, self.inner[0], self.inner[3], self._model_inner()
-        )
+        return cox_diagnostics.residuals(kind, by, data, at, self.inner[0], self.inner[3], self._model_inner())
 
     def baseline(self) -> pd.DataFrame:
         """Hazard where every covariate is 0, at the event times: stratum, tenure, hazard, cumulative_hazard, survival,
@@ -197,14 +188,11 @@ class CoxFit:
         )
 
     def predict_survival(
-        self,
-        path_or_rows: Any,
-        tenures: Sequence[float] | None = None,
-        given_tenure: float | str | None = None,
+        self, path_or_rows: Any, tenures: Sequence[float] | None = None, given_tenure: float | str | None = None
     ) -> pd.DataFrame:
         """Survival of each subject at each tenure: customer, tenure, survival, se, ci_lower, ci_upper (log-log).
 
-        path_or_rows: a frame with the covariates (and strata). With columns of the fit's start and stop it holds
+        path_or_rows: a frame with the covariates (and strata). With the columns of the fit's start and stop it holds
         covariate paths, a row a piece, subjects told apart by the fit's customer column (all one path
         without it); else each row is a subject who keeps its values. A path's last piece goes on for ever.
         tenures: default, the event times. given_tenure: a number, or a column, survived so far: survival is conditional on it.
@@ -220,7 +208,5 @@ class CoxFit:
 
     def _held(self, what: str) -> tuple[CoxData, Likelihood]:
         if self._data is None:
-            raise ArgumentError(
-                f"{what} needs the data, which a saved fit does not carry: fit again with cox(...)"
-            )
+            raise ArgumentError(f"{what} needs the data, which a saved fit does not carry: fit again with cox(...)")
         return self._data

@@ -24,8 +24,8 @@ def predict_survival(
     """See `CoxFit.predict_survival`."""
     there = column_names(frame)
     options = fit.options
-    path_columns = [options.start or "start", options.stop]
-    is_path = all(name in there for name in path_columns)
+    path_columns = [options.start or "", options.stop]
+    is_path = options.start is not None and all(name in there for name in path_columns)
     who = options.customer if options.customer in there else None
     wanted = [*formula_variables(options.formula), *options.strata, who]
     wanted += [given if isinstance(given, str) else None, *(path_columns if is_path else [])]
@@ -76,9 +76,7 @@ def _stratum(fit: CoxFit, table: pd.DataFrame) -> Ints:
     rows = list(table[list(fit.options.strata)].itertuples(index=False, name=None))
     strange = sorted({str(row) for row in rows if row not in known})
     if strange:
-        raise ArgumentError(
-            f"strata that were not fitted: {', '.join(strange)}; fitted: {'; '.join(fit.strata)}"
-        )
+        raise ArgumentError(f"strata that were not fitted: {', '.join(strange)}; fitted: {'; '.join(fit.strata)}")
     return np.array([known[row] for row in rows], np.intp)
 
 
@@ -106,9 +104,7 @@ def _given(given: float | str | None, table: pd.DataFrame, rows: Ints, origin: F
     if given is None:
         return origin
     by_row = isinstance(given, str)
-    values = (
-        numbers(table, str(given), "given_tenure")[rows] if by_row else np.full(origin.size, given, float)
-    )
+    values = numbers(table, str(given), "given_tenure")[rows] if by_row else np.full(origin.size, given, float)
     if not np.isfinite(values).all():
         raise StructureError(f"given_tenure must be a number of days; got {given!r}")
     if (values < origin).any():

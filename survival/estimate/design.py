@@ -6,6 +6,7 @@ order and named `plan[T.pro]`; no intercept column is kept, since the baseline h
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 from formulaic import Formula, ModelSpec
 from formulaic.errors import FormulaicError
+from formulaic.parser.types import Factor
 from numpy.typing import NDArray
 
 from survival.errors import ArgumentError, StructureError
@@ -25,6 +27,8 @@ Floats = NDArray[np.float64]
 Levels = tuple[str, ...]
 
 _NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")  # of pandas' infer_dtype
+EvalMethod = Factor.EvalMethod
+_QUOTED = re.compile(r"`([^`]+)`")
 _ANSI = re.compile(r"\x1b?\[\d+(;\d+)*m|[⧛⧚]")
 
 
@@ -45,14 +49,31 @@ class Coding:
         _refuse_missing(variables)
         if self.spec is None:
             return _plain_matrix(variables, self.levels, len(frame))
-        matrix = self.spec.get_model_matrix(pd.DataFrame(variables), context={})
+        with np.errstate(all="ignore"):
+            matrix = self.spec.get_model_matrix(pd.DataFrame(variables), context={})
         return _finite(np.ascontiguousarray(_without_intercept(matrix), np.float64), self.names)
 
 
 def formula_variables(formula: str) -> tuple[str, ...]:
     """The columns that a formula reads, in order of appearance. Raises ArgumentError when it cannot be parsed."""
-    parsed = _parse(formula)
-    return tuple(sorted(map(str, parsed.required_variables), key=formula.find))
+    return tuple(sorted(_names(_parse(formula)), key=formula.find))
+
+
+def _names(parsed: Formula) -> set[str]:
+    """The columns in a parsed formula. (formulaic's own list leaves out what is inside bs(x), center(x) and the like.)"""
+    names: set[str] = set()
+    for factor in (factor for term in parsed for factor in term.factors):
+        if factor.eval_method is EvalMethod.LOOKUP:
+            names.add(factor.expr)
+        elif factor.eval_method is EvalMethod.PYTHON:
+            names |= set(_QUOTED.findall(factor.expr))
+            tree = ast.parse(_QUOTED.sub("0", factor.expr), mode="eval")
+            functions = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call)}
+            modules = {node.value for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+            names |= {
+                node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and node not in functions | modules
+            }
+    return names
 
 
 def design(frame: pd.DataFrame, formula: str) -> tuple[Floats, Coding]:
@@ -70,7 +91,8 @@ def design(frame: pd.DataFrame, formula: str) -> tuple[Floats, Coding]:
     if set(plain) == set(names):
         return _plain(variables, {name: levels[name] for name in plain}, formula, len(frame))
     try:
-        matrix = parsed.get_model_matrix(pd.DataFrame(variables), context={}, na_action="ignore")
+        with np.errstate(all="ignore"):  # log(0) and the like are refused by name below
+            matrix = parsed.get_model_matrix(pd.DataFrame(variables), context={}, na_action="ignore")
     except (FormulaicError, TypeError, ValueError, NameError, SyntaxError) as error:
         raise ArgumentError(f"formula '{formula}' cannot be evaluated: {_clean(error)}") from error
     return _from_formulaic(matrix, formula, levels)
@@ -137,7 +159,7 @@ def _parse(formula: str) -> Formula:
             parsed = Formula(f"1 + {formula} + 1")
     except (FormulaicError, SyntaxError) as error:
         raise ArgumentError(f"formula '{formula}' cannot be read: {_clean(error)}") from error
-    if not parsed.required_variables:
+    if not _names(parsed):
         raise ArgumentError(f"formula '{formula}' names no covariate")
     return parsed
 
@@ -172,9 +194,7 @@ def _variable(frame: pd.DataFrame, name: str, known: Levels | None = ()) -> Floa
         inferred = pd.api.types.infer_dtype(column, skipna=True)
         is_text = inferred not in (*_NUMBERS, "boolean", "empty")
     if known != () and is_text != (known is not None):
-        raise ArgumentError(
-            f"covariate '{name}' was fitted as {'text' if known else 'a number'}; now it is not"
-        )
+        raise ArgumentError(f"covariate '{name}' was fitted as {'text' if known else 'a number'}; now it is not")
     if is_text:
         return _categories(column, name, known or ())
     if isinstance(kind, np.dtype) and kind.kind in "iubf":
@@ -183,11 +203,7 @@ def _variable(frame: pd.DataFrame, name: str, known: Levels | None = ()) -> Floa
 
 
 def _categories(column: pd.Series, name: str, known: Levels) -> pd.Categorical:
-    held = (
-        column.array
-        if isinstance(column.dtype, pd.CategoricalDtype)
-        else pd.Categorical(column.astype(object))
-    )
+    held = column.array if isinstance(column.dtype, pd.CategoricalDtype) else pd.Categorical(column.astype(object))
     used = held.remove_unused_categories()
     text = [str(level) for level in used.categories]
     levels = known or tuple(sorted(set(text)))

@@ -62,11 +62,15 @@ def maximise(
         step = _solve(info, gradient)
         decrement = float(gradient @ step)
         flat = change <= LIKELIHOOD_TOLERANCE
-        if decrement <= last or (flat and decrement <= _NOISE and decrement > 0.25 * previous):
-            beta = at.beta + step if decrement <= last else at.beta
-            return Maximum(beta, at, info, null, null_information, iteration, False, step)
-        slow = slow + 1 if flat and decrement > _SLOW * previous else 0
-        new = None if slow >= 2 and separated(step) else _climb(evaluate, at, step, ridge)
+        if not decrement >= 0:
+            break  # the information is no longer positive definite: rounding has eaten it
+        if decrement <= last:
+            return Maximum(at.beta + step, at, info, null, null_information, iteration, False, step)
+        if flat and decrement <= _NOISE and decrement > 0.25 * previous:
+            return Maximum(at.beta, at, info, null, null_information, iteration, separated(step), step)
+        slow = slow + 1 if decrement > _SLOW * previous else 0
+        suspect = slow >= 2 if flat else slow > 0 and slow % 4 == 0
+        new = None if suspect and separated(step) else _climb(evaluate, at, step, ridge)
         if new is None or iteration == max_iterations:
             # Nothing on the way is better: rounding decides, or the likelihood rises for ever.
             runaway = decrement > _NOISE and separated(step)
@@ -76,6 +80,8 @@ def maximise(
         change = abs(new.log_likelihood - at.log_likelihood) / max(abs(null.log_likelihood), 1e-300)
         previous, at = decrement, new
         info = information(at) + ridge * np.eye(at.beta.size)
+    if separated(at.beta):
+        return Maximum(at.beta, at, info, null, null_information, iteration, True, at.beta)
     raise ConvergenceError(
         f"the Cox model did not converge: after {iteration} iterations the log likelihood still changes by "
         f"{change:.1g}, relatively. Look for covariates with extreme values, or pass a penalizer"

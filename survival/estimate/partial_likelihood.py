@@ -20,6 +20,7 @@ from scipy import sparse
 from survival.estimate.risk_sets import Floats, RiskSets, sums_by
 
 BLOCK = 8192  # rows whose weighted copy is alive at a time: stays in cache
+_SMALLEST = 1e-150  # risk sums whose inverse square overflows below it
 _OVERFLOW = 50.0  # linear predictors above this are shifted down before exp
 
 
@@ -115,15 +116,17 @@ def _at_risk(moved: Floats, sets: RiskSets) -> Floats:
     Summed backwards, where the risk sets are small, and in extended precision where the machine has it; the
     empty last slot of each stratum is where its sum is zero.
     """
-    later = np.cumsum(moved[::-1].astype(np.longdouble), axis=0)[::-1] - moved
+    # By position and not by subtraction: a slot may move a million times what is still there after it.
+    later = np.zeros(moved.shape, np.longdouble)
+    later[:-1] = np.cumsum(moved[:0:-1].astype(np.longdouble), axis=0)[::-1]
     return (later[sets.last_slot] - later).astype(np.float64)
 
 
 def tie_moments(sets: RiskSets, s0: Floats, e0: Floats) -> TieMoments | None:
-    """Moments over the tied events of each slot; None when a risk sum is not positive and finite."""
+    """Moments over the tied events of each slot; None when a risk sum is not positive, or too small to square."""
     slot, share, weight, k = sets.tie_slot, sets.tie_share, sets.tie_weight, sets.slots
     d = s0[slot] - share * e0[slot]
-    if not (d > 0).all() or not np.isfinite(d).all():
+    if not (d > _SMALLEST).all() or not np.isfinite(d).all():
         return None
     first = weight / d
     second = first / d

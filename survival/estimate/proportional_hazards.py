@@ -73,9 +73,7 @@ def score_test(sets: RiskSets, x: Floats, at: Likelihood, g: Floats) -> ScoreTes
     return ScoreTest(statistic, df, stats.chi2.sf(statistic, df))
 
 
-def smooth(
-    g: Floats, residual: Floats, variance: float, grid: Floats, level: float
-) -> tuple[Floats, Floats, Floats]:
+def smooth(g: Floats, residual: Floats, variance: float, grid: Floats, level: float) -> tuple[Floats, Floats, Floats]:
     """Natural cubic spline (4 df) of scaled Schoenfeld residuals (e,) on transformed time (e,), with a pointwise
     band at `grid`: estimate, lower, upper; NaN when the events have too few distinct times. As R's plot.cox.zph."""
     keep = np.isfinite(residual)

@@ -63,9 +63,7 @@ def robust_meat(sets: RiskSets, x: Floats, at: Likelihood, weight: Floats, unit:
     return meat + np.outer(left, left)
 
 
-def _score_blocks(
-    sets: RiskSets, x: Floats, at: Likelihood, order: Ints | None
-) -> Iterator[tuple[int, Floats]]:
+def _score_blocks(sets: RiskSets, x: Floats, at: Likelihood, order: Ints | None) -> Iterator[tuple[int, Floats]]:
     """Score residuals (rows, p) block by block, in row order or in `order`, each with its first position."""
     begin, end = sets.bounds()
     m, s1, e1 = at.moments, at.sums.s1, at.sums.e1

@@ -104,9 +104,7 @@ def episode_risk_sets(
     return _finish(moves, index, rows, slot, weight[rows], np.ones(rows.size), spans, efron, True)
 
 
-def flow_risk_sets(
-    flows: Flows, stratum: Ints | None = None, strata: int = 1, *, efron: bool = True
-) -> RiskSets:
+def flow_risk_sets(flows: Flows, stratum: Ints | None = None, strata: int = 1, *, efron: bool = True) -> RiskSets:
     """Risk sets of flows; design row = pattern, `stratum` (P,) the stratum of each pattern."""
     order = np.argsort(flows.pattern, kind="stable")
     pattern, time = flows.pattern[order], flows.time[order]
@@ -121,9 +119,7 @@ def flow_risk_sets(
     moves = sparse.csc_matrix((entered - exited, slot, pointer), shape=(index.slots, patterns), copy=False)
     first = _spans(time, time, entered > 0, None if stratum is None else code, strata)[0]
     last = _spans(time, time, exited > 0, None if stratum is None else code, strata)[1]
-    return _finish(
-        moves, index, pattern[rows], slot[rows] - 1, events[rows], deaths[rows], (first, last), efron, False
-    )
+    return _finish(moves, index, pattern[rows], slot[rows] - 1, events[rows], deaths[rows], (first, last), efron, False)
 
 
 def sums_by(cell: Ints, values: Floats, size: int) -> Floats:
