@@ -29,10 +29,7 @@ def random_company(seed: int, customers: int, start: int | None, until: int, war
 
 def _customer(random: Random, name: str) -> Customer:
     signup = FIRST + random.randint(-15, 55)
-    attributes = {
-        "plan": random.choice(["basic", "pro", None]),
-        "seats": random.choice([1, 9, 10, 49, 50, 120]),
-    }
+    attributes = {"plan": random.choice(["basic", "pro", None]), "seats": random.choice([1, 9, 10, 49, 50, 120])}
     busy = random.choice([0, 2, 8, 25, 60])
     return Customer(
         name,
@@ -40,9 +37,9 @@ def _customer(random: Random, name: str) -> Customer:
         attributes,
         _subscriptions(random, name, signup),
         [_use(random, signup) for _ in range(random.randint(0, busy))],
-        [{"day": _day(random, signup), "score": random.randint(0, 10)} for _ in range(random.choice([0, 1, 4]))],
+        [{"day": _day(random, signup), "score": random.randint(0, 10)} for _ in range(random.choice([0, 2, 6]))],
         [_interval(random, signup, "opened", "resolved", category=random.choice(["bug", "bill", None]))
-         for _ in range(random.choice([0, 1, 5]))],
+         for _ in range(random.choice([0, 2, 6]))],
         [_invoice(random, signup) for _ in range(random.choice([0, 2, 6]))],
     )  # fmt: skip
 
@@ -65,16 +62,13 @@ def _use(random: Random, signup: int) -> Row:
 
 def _interval(random: Random, signup: int, first: str, last: str, **more: Any) -> Row:
     start = _day(random, signup)
-    end = random.choice([None, start, start + random.randint(1, 5), start + random.randint(1, 40)])
+    end = random.choice([None, start, start + 1, start + random.randint(2, 9), start + random.randint(1, 40)])
     return {first: start, last: end, **more}
 
 
 def _invoice(random: Random, signup: int) -> Row:
     due = _day(random, signup)
-    return {
-        "due": due,
-        "paid": random.choice([None, due, due + random.randint(-6, 20), due + random.randint(1, 4)]),
-    }
+    return {"due": due, "paid": random.choice([None, due, due + random.randint(-6, 20), due + random.randint(1, 4)])}
 
 
 def _subscriptions(random: Random, name: str, signup: int) -> list[Row]:
@@ -82,9 +76,7 @@ def _subscriptions(random: Random, name: str, signup: int) -> list[Row]:
     start = random.choice([signup, signup, signup - 5, signup + 4])
     for i in range(random.choice([0, 1, 1, 2, 3, 5])):
         end = random.choice([None, start, start + random.randint(1, 12), start + random.randint(1, 40)])
-        rows.append(
-            {"started": start, "ended": end, "end_reason": random.choice(REASONS), "id": f"{name}-{i}"}
-        )
+        rows.append({"started": start, "ended": end, "end_reason": random.choice(REASONS), "id": f"{name}-{i}"})
         base = end if end is not None and random.random() < 0.8 else start
         start = base + random.choice([-3, 0, 0, 1, 2, 3, 7])
     return rows
@@ -97,9 +89,7 @@ def date(day: int | None) -> dt.date | None:
 def frames(company: Company, after: int | None = None) -> dict[str, pd.DataFrame]:
     """The company as raw logical tables. With `after`, only what is known at the close of that day."""
     tables: dict[str, list[Row]] = {
-        "customers": [
-            {"customer_id": c.id, "signed_up_on": date(c.signup), **c.attributes} for c in company.customers
-        ]
+        "customers": [{"customer_id": c.id, "signed_up_on": date(c.signup), **c.attributes} for c in company.customers]
     }
     for name, columns in COLUMNS.items():
         rows = tables.setdefault(name, [])
@@ -121,8 +111,7 @@ def _as_of(row: Row, after: int | None) -> Row | None:
     if min(days) > after:
         return None
     return {
-        k: None if k in ("ended", "resolved", "paid") and v is not None and v > after else v
-        for k, v in row.items()
+        k: None if k in ("ended", "resolved", "paid") and v is not None and v > after else v for k, v in row.items()
     }
 
 
