@@ -230,6 +230,17 @@ def test_text_in_a_number_column_is_counted_and_said(
     assert "n/a" in message
 
 
+def test_text_among_the_numbers_of_an_attribute_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = company()
+    change("customers", "seats", 4, "many")(frames)
+    write(tmp_path, frames)
+    code, said = told(tmp_path, monkeypatch, capsys)
+    assert code == 0, said
+    assert "seats holds numbers in 119 rows and text such as 'many' in 1: it is read as text" in said
+
+
 @pytest.mark.parametrize(
     ("column", "value", "reason"),
     [

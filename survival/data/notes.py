@@ -29,6 +29,7 @@ def findings(
         *_entries(check, customers, from_day),
         *_late_logs(check, customers, facts, from_day),
         *_attributes(check),
+        *_mixed(check, customers),
     )
 
 
@@ -117,6 +118,26 @@ def _attributes(check: Check) -> Iterator[Finding]:
             "that was changed later (a current plan, a last login) makes its effect look better than it is",
             str(len(names)),
         )
+
+
+def _mixed(check: Check, customers: ir.Table) -> Iterator[Finding]:
+    """Attributes that hold numbers but for some rows: they are read as text, and a formula would make a level of each number."""
+    texts = [name for name in check.readings["customers"].attributes if customers[name].type().is_string()]
+    for name in texts:
+        column = customers[name]
+        number = column.strip().try_cast("float64")
+        text = column.notnull() & number.isnull()
+        counts = customers.aggregate(text=text.sum(), numbers=number.notnull().sum(), one=column.min(where=text))
+        row = check.engine.rows(counts)[0]
+        if row["text"] and row["numbers"] > row["text"]:
+            yield Finding(
+                "text-among-numbers",
+                "warning",
+                f"customers.{name}",
+                f"{name} holds numbers in {row['numbers']:,} rows and text such as {row['one']!r} in {row['text']:,}: it is read as "
+                "text, and a formula would compare every number as a level of its own. Mend those rows, or leave them out with `where`",
+                f"{row['text']} of {row['text'] + row['numbers']}",
+            )
 
 
 def _day(epoch_day: int) -> str:
