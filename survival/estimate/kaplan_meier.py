@@ -12,6 +12,7 @@ from survival.estimate.cohort_counts import CohortCounts, cohort_counts
 from survival.estimate.curves import Curve, Curves
 from survival.estimate.intervals import INTERVALS, Interval, normal_quantile, one_of
 from survival.findings import Finding
+from survival.flows.table import Flows
 
 Floats = NDArray[np.float64]
 
@@ -40,12 +41,23 @@ def kaplan_meier(
     """
     one_of(interval, INTERVALS, "interval")
     normal_quantile(level)
-    sets = cohort_counts(
-        frame, stop, event, start, by=by, weights=weights, customer=customer, spell=spell, order=order
-    )
+    sets = cohort_counts(frame, stop, event, start, by=by, weights=weights, customer=customer, spell=spell, order=order)
     curves = tuple(_curve(risk) for risk in sets)
     findings = [finding for curve in curves for finding in _findings(curve)]
-    return Curves(curves, level, interval, sets.findings + tuple(findings))
+    return Curves(curves, level, interval, (*sets.findings, *findings, *_one_cause_only(frame)))
+
+
+def _one_cause_only(frame: Any) -> tuple[Finding, ...]:
+    """A curve that censors the other causes is not the share kept from this one: it is drawn, but not silently."""
+    cause = frame.only if isinstance(frame, Flows) else ""
+    if not cause:
+        return ()
+    message = (
+        f"churns by '{cause}' only; who left by another cause counts as censored. One minus this curve is not the share of "
+        "customers lost to the cause (over all causes such shares add up to more than everybody who left): use "
+        "cumulative_incidence"
+    )
+    return (Finding("competing-causes", "warning", cause, message),)
 
 
 def product_limit(at_risk: Floats, events: Floats, left_over: Floats) -> tuple[Floats, Floats]:
