@@ -17,15 +17,9 @@ from survival.flows.frames import episode_arrays, flows_of
 from survival.flows.table import Flows
 
 SEVEN = pd.DataFrame(
-    {
-        "stop": [3, 5, 5, 8, 10, 12, 12],
-        "event": [1, 1, 0, 1, 0, 1, 0],
-        "plan": ["a", "b", "a", "b", "a", "b", "a"],
-    }
+    {"stop": [3, 5, 5, 8, 10, 12, 12], "event": [1, 1, 0, 1, 0, 1, 0], "plan": ["a", "b", "a", "b", "a", "b", "a"]}
 )
-LATE = pd.DataFrame(
-    {"start": [0, 0, 2, 3, 3, 5, 0], "stop": [4, 6, 6, 5, 9, 9, 2], "event": [1, 1, 0, 1, 1, 0, 0]}
-)
+LATE = pd.DataFrame({"start": [0, 0, 2, 3, 3, 5, 0], "stop": [4, 6, 6, 5, 9, 9, 2], "event": [1, 1, 0, 1, 1, 0, 0]})
 Z = 1.959963984540054
 
 
@@ -51,9 +45,7 @@ def test_seven_customers_intervals() -> None:
     s, se = 15 / 28, np.sqrt(59 / 420)  # se of log S at tenure 8
     loglog = kaplan_meier(SEVEN).at(8).iloc[0]
     spread = Z * se / np.log(s)
-    np.testing.assert_allclose(
-        [loglog["ci_lower"], loglog["ci_upper"]], [s ** np.exp(-spread), s ** np.exp(spread)]
-    )
+    np.testing.assert_allclose([loglog["ci_lower"], loglog["ci_upper"]], [s ** np.exp(-spread), s ** np.exp(spread)])
     plain = kaplan_meier(SEVEN, interval="plain").at(8).iloc[0]
     np.testing.assert_allclose([plain["ci_lower"], plain["ci_upper"]], [s - Z * s * se, s + Z * s * se])
     log = kaplan_meier(SEVEN, interval="log", level=0.9).at(8).iloc[0]
@@ -86,9 +78,9 @@ def test_seven_customers_quantiles() -> None:
     # The curve is 15/28 from 8 and 15/56 from 12: the median is 12, and nobody knows when three quarters are gone.
     table = kaplan_meier(SEVEN).quantile([0.1, 0.5, 0.75])
     np.testing.assert_array_equal(table["tenure"], [3, 12, np.nan])
-    assert kaplan_meier(LATE.assign(start=LATE["start"] + 1, stop=LATE["stop"] + 1), start="start").quantile(
-        0
-    )["tenure"].tolist() == [1]  # nobody has churned at the smallest entry
+    assert kaplan_meier(LATE.assign(start=LATE["start"] + 1, stop=LATE["stop"] + 1), start="start").quantile(0)[
+        "tenure"
+    ].tolist() == [1]  # nobody has churned at the smallest entry
     flat = kaplan_meier({"stop": [1, 2, 3, 4], "event": [1, 1, 1, 1]}).quantile(0.5)
     assert flat["tenure"].tolist() == [2.5]  # exactly one half from 2 to 3: the middle, as R has it
 
@@ -105,17 +97,7 @@ def test_seven_customers_late_entry() -> None:
 
 def test_numbers_at_risk_under_a_figure_count_who_enters_then() -> None:
     curves = kaplan_meier(LATE, start="start")
-    assert curves.numbers_at_risk([-1, 0, 1, 2, 3, 5, 6, 9, 20])["at_risk"].tolist() == [
-        0,
-        3,
-        3,
-        3,
-        5,
-        4,
-        2,
-        0,
-        0,
-    ]
+    assert curves.numbers_at_risk([-1, 0, 1, 2, 3, 5, 6, 9, 20])["at_risk"].tolist() == [0, 3, 3, 3, 5, 4, 2, 0, 0]
     assert curves.at([0, 1, 2, 3, 5, 6, 9, 20])["at_risk"].tolist() == [0, 3, 3, 3, 4, 4, 2, 0]
 
 
@@ -157,12 +139,7 @@ def test_a_curve_that_falls_to_zero_while_others_are_there_is_said() -> None:
 
 def test_cuts_are_neither_entry_nor_censoring_and_gaps_are_both() -> None:
     rows = pd.DataFrame(
-        {
-            "id": ["x", "x", "x", "y"],
-            "start": [0, 4, 7, 0],
-            "stop": [4, 6, 9, 8],
-            "event": [0, 0, 1, 0],
-        }
+        {"id": ["x", "x", "x", "y"], "start": [0, 4, 7, 0], "stop": [4, 6, 9, 8], "event": [0, 0, 1, 0]}
     )
     curves = kaplan_meier(rows, start="start", customer="id")
     table = curves.tidy()
@@ -177,13 +154,7 @@ def test_cuts_are_neither_entry_nor_censoring_and_gaps_are_both() -> None:
 
 
 def test_who_changes_group_leaves_one_and_enters_the_other() -> None:
-    rows = {
-        "id": [1, 1, 2],
-        "start": [0, 5, 0],
-        "stop": [5, 9, 7],
-        "event": [0, 1, 1],
-        "plan": ["pro", "free", "pro"],
-    }
+    rows = {"id": [1, 1, 2], "start": [0, 5, 0], "stop": [5, 9, 7], "event": [0, 1, 1], "plan": ["pro", "free", "pro"]}
     table = kaplan_meier(rows, start="start", by="plan", customer="id").tidy()
     assert table["by"].tolist() == ["free", "free", "pro", "pro", "pro"]
     assert table["entered"].tolist() == [1, 0, 2, 0, 0]
@@ -206,9 +177,7 @@ def test_seven_customers_logrank() -> None:
     assert table.loc[2, ["cohort_a", "cohort_b"]].tolist() == ["a", "b"]
     assert table["p_adjusted"].isna().tolist() == [True, True, False]
     assert result.groups()["observed"].tolist() == [1, 3]
-    np.testing.assert_allclose(
-        result.groups()["expected"], [4 - float(sum(shares)), float(sum(shares))], rtol=1e-14
-    )
+    np.testing.assert_allclose(result.groups()["expected"], [4 - float(sum(shares)), float(sum(shares))], rtol=1e-14)
 
 
 def test_pairs_without_events_are_na_and_holm_skips_them() -> None:
@@ -216,9 +185,7 @@ def test_pairs_without_events_are_na_and_holm_skips_them() -> None:
     table = rank_test(data, by="g", pairwise="holm").tidy()
     assert table["cohort_a"].tolist()[1:] == [1, 1, 2]  # numbers by value: 1, 2, 10
     assert table["cohort_b"].tolist()[1:] == [2, 10, 10]
-    assert (
-        table["p"].isna().tolist() == [True] * 4
-    )  # the two events are when nobody of another group is at risk
+    assert table["p"].isna().tolist() == [True] * 4  # the two events are when nobody of another group is at risk
     np.testing.assert_allclose(
         holm(np.array([0.01, np.nan, 0.04, 0.03, 0.5])), [0.04, np.nan, 0.09, 0.09, 0.5], rtol=1e-14
     )
@@ -242,10 +209,7 @@ def test_groups_that_never_meet_are_a_finding() -> None:
 def test_order_of_the_groups() -> None:
     given = kaplan_meier(SEVEN, by="plan", order=["b", "not there", "a"])
     assert given.groups == ["b", "a"]
-    assert kaplan_meier(SEVEN.assign(plan=pd.Categorical(SEVEN["plan"], ["b", "a"])), by="plan").groups == [
-        "b",
-        "a",
-    ]
+    assert kaplan_meier(SEVEN.assign(plan=pd.Categorical(SEVEN["plan"], ["b", "a"])), by="plan").groups == ["b", "a"]
     assert kaplan_meier(SEVEN.assign(plan=[10, 9, 10, 9, 10, 9, 100]), by="plan").groups == [9, 10, 100]
     both = kaplan_meier(SEVEN.assign(year=[1, 1, 1, 1, 2, 2, 2]), by=["year", "plan"])
     assert both.groups == ["1, a", "1, b", "2, a", "2, b"]
@@ -281,9 +245,7 @@ def test_what_cannot_be_asked_says_what_can() -> None:
         rank_test(SEVEN)
     with pytest.raises(ArgumentError, match="both by and strata"):
         rank_test(SEVEN, by="plan", strata="plan")
-    with pytest.raises(
-        ArgumentError, match=r"interval must be one of 'log-log', 'log', 'plain'; got 'loglog'"
-    ):
+    with pytest.raises(ArgumentError, match=r"interval must be one of 'log-log', 'log', 'plain', .*; got 'loglog'"):
         kaplan_meier(SEVEN, interval="loglog")  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="level must be a share between 0 and 1"):
         kaplan_meier(SEVEN, level=95)
@@ -297,9 +259,7 @@ def test_what_cannot_be_asked_says_what_can() -> None:
 
 def test_flows_are_taken_as_they_are() -> None:
     flows = flows_of(episode_arrays(SEVEN, "stop", "event", keep=["plan"]), ["plan"])
-    pd.testing.assert_frame_equal(
-        kaplan_meier(flows, by="plan").tidy(), kaplan_meier(SEVEN, by="plan").tidy()
-    )
+    pd.testing.assert_frame_equal(kaplan_meier(flows, by="plan").tidy(), kaplan_meier(SEVEN, by="plan").tidy())
     pd.testing.assert_frame_equal(kaplan_meier(flows).tidy(), kaplan_meier(SEVEN).tidy())
     with pytest.raises(ArgumentError, match=r"'country' is no column of the flows' patterns \(there: plan\)"):
         kaplan_meier(flows, by="country")
@@ -338,8 +298,6 @@ def test_a_tail_of_few_keeps_its_digits() -> None:
     random = np.random.default_rng(11)
     weight, stop = random.random(20_000) * 1e3, random.permutation(20_000) + 1.0
     weight[np.argmax(stop)] = 1e-3
-    table = kaplan_meier(
-        {"stop": stop, "event": random.random(20_000) < 0.5, "w": weight}, weights="w"
-    ).tidy()
+    table = kaplan_meier({"stop": stop, "event": random.random(20_000) < 0.5, "w": weight}, weights="w").tidy()
     np.testing.assert_allclose(table["at_risk"].iloc[-1], 1e-3, rtol=1e-13)  # 1e7 went before it
     np.testing.assert_allclose(table["at_risk"].iloc[1], weight.sum(), rtol=1e-13)

@@ -102,8 +102,8 @@ def cohort_counts(
             keep=[*layers, *groups],
         )
         flows, findings = flows_of(episodes, [*layers, *groups]), episodes.findings
-    group, labels = _labelled(flows.patterns, groups, order)
-    stratum, layer_labels = _labelled(flows.patterns, layers, None)
+    group, labels = labelled(flows.patterns, groups, order)
+    stratum, layer_labels = labelled(flows.patterns, layers, None)
     found, found_strata = _split(flows, group, labels, stratum, layer_labels)
     return Counts(tuple(found), tuple(found_strata), findings)
 
@@ -130,10 +130,10 @@ def _has_columns(flows: Flows, names: Sequence[str]) -> None:
             )
 
 
-def _labelled(
+def labelled(
     patterns: pd.DataFrame, by: Sequence[str], order: Sequence[Any] | None
 ) -> tuple[NDArray[np.intp], list[Any]]:
-    """Group number of each pattern (P,), and the labels of the groups in their order."""
+    """Number of the group of each pattern (P,), and the labels of the groups in their order."""
     codes, groups = pattern_codes(patterns, by, len(patterns))
     if not by:
         return codes, [EVERYBODY]

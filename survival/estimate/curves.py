@@ -12,8 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from survival.errors import ArgumentError
 from survival.estimate.areas import RestrictedMean, RestrictedMeans, area
+from survival.estimate.bands import KINDS, BandKind, band
 from survival.estimate.cohort_counts import CohortCounts, counts
-from survival.estimate.intervals import Interval, retention_interval
+from survival.estimate.comparisons import Comparisons, cohort, difference_curve, differences, equality
+from survival.estimate.conditional import conditional, mean_residual
+from survival.estimate.intervals import INTERVALS, Interval, one_of, retention_interval
 from survival.findings import Finding
 from survival.flows.frames import TIMEFIX
 
@@ -25,7 +28,7 @@ class Curve:
     """One group's curve over the m rows of its risk set; NaN from row `rows` on, where it has ended.
 
     retention (m,) share who have not churned by the tenure of the row, that tenure included
-    variance  (m,) Greenwood's sum, the variance of log retention
+    variance  (m,) the variance of log retention: Greenwood's sum, or the robust one
     """
 
     risk: CohortCounts
@@ -58,12 +61,16 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Retention curves, one a group, with the options they were made with and what there is to say about them."""
+    """Retention curves, one a group, with the options they were made with and what there is to say about them.
+
+    robust: variances add up by customer (infinitesimal jackknife) instead of by Greenwood's formula.
+    """
 
     curves: tuple[Curve, ...]
     level: float
     interval: Interval
     findings: tuple[Finding, ...]
+    robust: bool = False
 
     def __len__(self) -> int:
         return len(self.curves)
@@ -158,26 +165,115 @@ class Curves:
             "ci_upper": read(high),
         }
 
+    def band(
+        self,
+        kind: BandKind = "equal-precision",
+        since: float | None = None,
+        until: float | None = None,
+        level: float | None = None,
+        interval: Interval | None = None,
+    ) -> pd.DataFrame:
+        """Bands that hold the whole curve: by, tenure, retention, ci_lower, ci_upper, band_lower, band_upper, critical_value.
+
+        `equal-precision` (Nair 1984) is the pointwise interval widened everywhere by one factor; `hall-wellner` (1980) is
+        narrow in the middle and wide at both ends. With the curves' `interval` as transformation (Borgan & Liestøl 1990).
+        They hold between `since` and `until`: without these, equal precision covers 0.05 <= a <= 0.95, with a = nσ²/(1 + nσ²)
+        and n the customers who entered, and Hall-Wellner every tenure from the first churn on. NaN elsewhere. Critical values
+        are computed from the limit process (`crossing`), at the a that the band runs between.
+        """
+        self._greenwood("a simultaneous band", "it needs independent increments")
+        one_of(kind, KINDS, "kind")
+        level = self.level if level is None else level
+        interval = self.interval if interval is None else interval
+        rows = [band(curve, kind, level, interval, since, until) for curve in self.curves]
+        return pd.concat(rows, ignore_index=True)
+
+    def given(self, tenure: float, until: float | None = None) -> pd.DataFrame:
+        """Retention of who is still here at `tenure`: by, given, tenure, at_risk, events, retention, se, ci_lower, ci_upper.
+
+        S(t) / S(tenure) with the variance of what happens after; a row at `tenure` itself (retention 1), then one at each
+        later row of the curve, up to `until`. No rows for a group whose curve does not reach `tenure`.
+        """
+        self._greenwood("conditional retention", "start the episodes anew with `landmark`")
+        (given,) = _snapped(_tenures(tenure), self.curves[0].risk.time)
+        parts = [conditional(curve, float(given), self.level, self.interval) for curve in self.curves]
+        table = _stacked(parts)
+        return table if until is None else table[table["tenure"] <= until].reset_index(drop=True)
+
+    def mean_residual(self, tenures: ArrayLike, horizon: float) -> pd.DataFrame:
+        """Mean tenure still ahead, up to `horizon`, of who is here at `tenures`.
+
+        by, tenure, horizon, mean_residual, se, ci_lower, ci_upper (± z se). The horizon is a tenure, not a length: at
+        tenure u at most horizon - u is ahead. NaN where a curve does not reach.
+        """
+        self._greenwood("mean residual tenure", "start the episodes anew with `landmark` and take `rmst`")
+        wanted, until = _tenures(tenures), float(_tenures(horizon)[0])
+        return _stacked([mean_residual(curve, wanted, until, self.level) for curve in self.curves])
+
+    def differences(self, tenures: ArrayLike, adjust: str = "holm") -> Comparisons:
+        """Retention of every two cohorts at fixed tenures, the later minus the earlier in the order of the groups.
+
+        .tidy(): tenure, cohort_a, cohort_b, retention_a, retention_b, difference (b - a), se, ci_lower, ci_upper, z, p,
+        p_adjusted, level. With `interval` plain: difference ± z se and its test. With the others: limits from the two
+        single intervals (MOVER, Zou & Donner 2008) and the test of the difference of the transformed retentions (Klein,
+        Logan, Harhoff & Andersen 2007), which keeps its level near 0 and 1. p is adjusted over all rows. Cohorts whose
+        curves start at different tenures are not compared (NaN, with a finding).
+        """
+        _some_interval(self.interval)
+        return differences(self.curves, _tenures(tenures), self.level, self.interval, adjust)
+
+    def equality(self, tenures: ArrayLike) -> pd.DataFrame:
+        """Are all cohorts' retentions at a tenure equal? tenure, statistic, df, p (chi-square, transformed by `interval`)."""
+        _some_interval(self.interval)
+        return equality(self.curves, _tenures(tenures), self.interval)
+
+    def difference_curve(
+        self,
+        cohort_a: Any,
+        cohort_b: Any,
+        since: float | None = None,
+        until: float | None = None,
+        draws: int = 5000,
+        seed: int = 0,
+    ) -> Comparisons:
+        """Retention of cohort_b minus that of cohort_a over all tenures that both reach, with a simultaneous band.
+
+        .tidy(): cohort_a, cohort_b, tenure, difference, se, ci_lower, ci_upper (pointwise), band_lower, band_upper,
+        critical_value, level. The band holds for all tenures between `since` and `until` at once, from where both curves
+        have fallen; its critical value is the quantile of `draws` simulated maxima (Parzen, Wei & Ying 1997), `seed` fixed.
+        """
+        self._greenwood("a band of the difference", "it needs independent increments")
+        a, b = cohort(self.curves, cohort_a), cohort(self.curves, cohort_b)
+        return difference_curve(a, b, self.level, since, until, draws, seed)
+
+    def _greenwood(self, what: str, way: str) -> None:
+        if self.robust:
+            raise ArgumentError(
+                f"{what} is not to be had from curves with a robust variance: {way}, or take robust=False"
+            )
+
     def rmst(self, horizon: float) -> pd.DataFrame:
         """Restricted mean tenure up to `horizon`: by, horizon, rmst, se, ci_lower, ci_upper (see `rmst`)."""
         return self.restricted_means(horizon).tidy()
 
     def restricted_means(self, horizon: float) -> RestrictedMeans:
         """Restricted means with findings: NaN for a horizon before the smallest entry or beyond the end."""
-        if (
-            isinstance(horizon, bool)
-            or not isinstance(horizon, int | float | np.number)
-            or not np.isfinite(horizon)
-        ):
+        if isinstance(horizon, bool) or not isinstance(horizon, int | float | np.number) or not np.isfinite(horizon):
             raise ArgumentError(f"horizon must be a finite tenure, such as 365; got {horizon!r}")
+        self._greenwood("a restricted mean", "take `rmst` with the same weights")
         known = [curve.entry <= horizon <= curve.end for curve in self.curves]
         means = [_mean(curve, float(horizon), inside) for curve, inside in zip(self.curves, known)]
         outside = [_unknown(curve, float(horizon)) for curve, inside in zip(self.curves, known) if not inside]
-        return RestrictedMeans(tuple(means), float(horizon), self.level, (*self.findings, *outside))
+        entries = tuple(curve.entry for curve in self.curves)
+        return RestrictedMeans(tuple(means), float(horizon), self.level, (*self.findings, *outside), entries)
 
     def __repr__(self) -> str:
         described = ", ".join(f"{label} (to {curve.end:g})" for label, curve in zip(self.groups, self.curves))
         return f"Curves({described}; {self.level:g} {self.interval} intervals, {len(self.findings)} findings)"
+
+
+def _some_interval(interval: str) -> None:
+    one_of(interval, tuple(name for name in INTERVALS if name != "none"), "interval")
 
 
 def _mean(curve: Curve, horizon: float, known: bool) -> RestrictedMean:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from survival.estimate.cohort_counts import CohortCounts, cohort_counts
+from survival.estimate.cohort_counts import CohortCounts, Counts
 from survival.estimate.curves import Curve, Curves
+from survival.estimate.influence import Rows, counts_and_rows, robust_variance
 from survival.estimate.intervals import INTERVALS, Interval, normal_quantile, one_of
 from survival.findings import Finding
 from survival.flows.table import Flows
@@ -29,22 +30,36 @@ def kaplan_meier(
     level: float = 0.95,
     interval: Interval = "log-log",
     order: Sequence[Any] | None = None,
+    robust: bool | None = None,
 ) -> Curves:
     """Retention by tenure, one curve a group: the share of customers who have not churned.
 
     `frame` holds episodes (start, stop] or is `Flows`. Without `start` everybody enters at 0. A curve
     starts at 1 at the smallest entry of its group. With `customer`, cuts between two episodes of a customer
-    are neither entry nor censoring. `order` fixes the order of the groups. Weights count customers:
-    variances are Greenwood's on the weighted counts (R's survfit with robust = FALSE).
+    are neither entry nor censoring. `order` fixes the order of the groups.
+
+    Whole weights count customers, and variances are Greenwood's. Other weights (revenue, shares) are no counts: then the
+    variance is the infinitesimal jackknife by customer (R's survfit(robust = TRUE, id =)), as with `robust` True, and
+    False asks for Greenwood's formula on the weighted counts. Flows hold no customers: they have Greenwood's only.
 
     Raises ArgumentError and StructureError (see `episode_arrays`). Source: R's survfit; Kaplan & Meier 1958.
     """
     one_of(interval, INTERVALS, "interval")
     normal_quantile(level)
-    sets = cohort_counts(frame, stop, event, start, by=by, weights=weights, customer=customer, spell=spell, order=order)
-    curves = tuple(_curve(risk) for risk in sets)
+    sets, rows = counts_and_rows(
+        frame, stop, event, start, by=by, weights=weights, customer=customer, spell=spell, order=order, robust=robust
+    )
+    return curves_of_counts(sets, rows, frame, level, interval)
+
+
+def curves_of_counts(
+    sets: Counts, rows: dict[int, Rows] | None, frame: Any, level: float, interval: Interval
+) -> Curves:
+    """The curves of counts; with the `rows` of each group variances add up by customer."""
+    curves = tuple(_curve(risk, None if rows is None else rows[risk.number]) for risk in sets)
     findings = [finding for curve in curves for finding in _findings(curve)]
-    return Curves(curves, level, interval, (*sets.findings, *findings, *_one_cause_only(frame)))
+    said = (*sets.findings, *findings, *_one_cause_only(frame))
+    return Curves(curves, level, interval, said, rows is not None)
 
 
 def _one_cause_only(frame: Any) -> tuple[Finding, ...]:
@@ -71,8 +86,10 @@ def product_limit(at_risk: Floats, events: Floats, left_over: Floats) -> tuple[F
     return np.cumprod(share, dtype=np.float64), np.cumsum(step, dtype=np.float64)
 
 
-def _curve(risk: CohortCounts) -> Curve:
+def _curve(risk: CohortCounts, rows_at_risk: Rows | None) -> Curve:
     retention, variance = product_limit(risk.at_risk, risk.events, risk.left_over)
+    if rows_at_risk is not None:
+        variance = np.where(retention > 0, robust_variance(rows_at_risk, risk), np.inf)
     empty = np.flatnonzero(risk.after[:-1] == 0)
     rows = int(empty[0]) + 1 if empty.size else risk.time.size
     retention[rows:] = np.nan
