@@ -127,6 +127,7 @@ ANSWERS = [{"answered_on": d, "score": s} for d, s in ((3, 9), (3, 6), (10, 8), 
     [
         ({}, [(0, None), (3, 6), (10, 8), (30, 10)]),  # two on a day: the lower
         ({"expires": 5}, [(0, None), (3, 6), (8, None), (10, 8), (15, None), (30, 10), (35, None)]),
+        ({"expires": 8}, [(0, None), (3, 6), (10, 8), (18, None), (30, 10), (38, None)]),  # superseded in force
         ({"expires": 7, "lag": 2}, [(0, None), (5, 6), (12, 8), (19, None), (32, 10), (39, None)]),
         ({"at_most": 6}, [(0, 0), (3, 1), (10, 0)]),  # unanswered is off at once: no window to live through
         ({"expires": 5, "is": "unanswered"}, [(0, 1), (3, 0), (8, 1), (10, 0), (15, 1), (30, 0), (35, 1)]),

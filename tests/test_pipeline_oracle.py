@@ -68,8 +68,8 @@ def indicators(draw: st.DrawFn, kind: str) -> Row:
         values = [0, 0.1, 0.3, 1, 2, 2.6] if kind == "usage" else [0, 0.1, 0.5, 1, 1.5]
         return {**result, **draw(thresholds(values))}
     if kind == "nps":
-        result["expires"] = draw(st.sampled_from([None, 1, 4, 20]))
-        group = draw(st.sampled_from([None, "detractor", "passive", "promoter", "unanswered"]))
+        result["expires"] = draw(st.sampled_from([1, 5, 9, None]))
+        group = draw(st.sampled_from([None, None, None, "detractor", "passive", "promoter", "unanswered"]))
         return {**result, "is": group} if group else {**result, **draw(thresholds([0, 6, 6.5, 10]))}
     if kind == "overdue":
         return {**result, "grace": draw(st.sampled_from([0, 3, 8])), **draw(thresholds([0, 1, 2]))}
