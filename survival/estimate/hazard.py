@@ -74,14 +74,11 @@ class Hazards:
         )
 
     def smooth(
-        self,
-        bandwidth: float | None = None,
-        at: ArrayLike | None = None,
-        min_at_risk: float = MIN_AT_RISK,
+        self, bandwidth: float | None = None, at: ArrayLike | None = None, min_at_risk: float = MIN_AT_RISK
     ) -> pd.DataFrame:
         """The hazard per unit of tenure, smoothed: by, tenure, hazard, se, ci_lower, ci_upper, bandwidth.
 
-        From the smallest entry to the last event with `min_at_risk` at risk; a group without such events
+        From the smallest entry to the last tenure with `min_at_risk` at risk; a group without such events
         has no rows. See `smooth_hazard` for the method and the bandwidth.
         """
         if at is not None and not np.isfinite(np.asarray(at, np.float64)).all():
@@ -111,9 +108,7 @@ def hazard(
     """
     one_of(interval, ("log", "plain"), "interval")
     normal_quantile(level)
-    sets = cohort_counts(
-        frame, stop, event, start, by=by, weights=weights, customer=customer, spell=spell, order=order
-    )
+    sets = cohort_counts(frame, stop, event, start, by=by, weights=weights, customer=customer, spell=spell, order=order)
     return Hazards(tuple(_hazard(group) for group in sets), level, interval, sets.findings)
 
 
@@ -129,11 +124,12 @@ def _smoothed(
     hazard: CohortHazard, bandwidth: float | None, at: ArrayLike | None, min_at_risk: float, level: float
 ) -> pd.DataFrame:
     group = hazard.counts
-    use = (group.events > 0) & (group.at_risk >= min_at_risk)
+    many = group.at_risk >= min_at_risk
     columns = ["by", "tenure", "hazard", "se", "ci_lower", "ci_upper", "bandwidth"]
-    if not use.any():
+    if not (many & (group.events > 0)).any():
         return pd.DataFrame({name: pd.Series(dtype=object if name == "by" else float) for name in columns})
-    until = group.time[use][-1]
+    # Not the last event: an interval that ends because somebody churned has too high a hazard at its end.
+    until = group.time[many][-1]
     use = (group.events > 0) & (group.time <= until)
     curve = smooth_hazard(
         group.time[use],

@@ -192,12 +192,15 @@ def smoothed_baseline(study: Study, made: Models) -> pd.DataFrame:
     for stratum, rows in made.full.baseline().groupby("stratum", sort=False):
         mine = counts[counts["by"].astype(str) == str(stratum)] if study.config.model.strata else counts
         many = mine[mine["at_risk"] >= FEW_AT_RISK * mine["at_risk"].max()]
-        rows = rows[rows["tenure"] <= many["tenure"].max()]
+        until = float(many["tenure"].max())  # not the last event: the hazard would look too high at its end
+        rows = rows[rows["tenure"] <= until]
         if len(rows) < MIN_STEPS:
             continue
         variance = np.clip(np.diff(np.square(rows["se"].to_numpy(float)), prepend=0.0), 0.0, None)
         entry = float(mine["tenure"].min())
-        curve = smooth_hazard(rows["tenure"], rows["hazard"], variance, lower=entry, level=study.config.level)
+        curve = smooth_hazard(
+            rows["tenure"], rows["hazard"], variance, lower=entry, upper=until, level=study.config.level
+        )
         parts.append(curve.tidy().assign(stratum=str(stratum))[columns])
     return pd.concat(parts[1:] or parts, ignore_index=True)
 
