@@ -74,7 +74,7 @@ def test_the_area_under_the_smoothed_hazard_is_the_cumulative_hazard() -> None:
     smooth = made.smooth()
     total = made.tidy().set_index("tenure")["cumulative_hazard"]
     until = smooth["tenure"].iloc[-1]
-    assert np.trapezoid(smooth["hazard"], smooth["tenure"]) == pytest.approx(total[until], rel=0.03)
+    assert np.trapezoid(smooth["hazard"], smooth["tenure"]) == pytest.approx(total[until], rel=0.05)
     assert until <= made.tidy().query("at_risk >= 10")["tenure"].max()
 
 

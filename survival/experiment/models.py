@@ -28,7 +28,7 @@ FIT_COLUMNS = [
 ]  # fmt: skip
 
 FEW_AT_RISK = 0.05  # share of the largest number at risk below which a smoothed hazard is not drawn
-MIN_AT_RISK = 30  # customers in a state below which its hazard is not drawn
+MIN_AT_RISK = 50  # customers in a state below which its hazard is not drawn
 MIN_STEPS = 5  # event times that make a smoothed hazard worth drawing
 
 
