@@ -70,9 +70,7 @@ def one_seed(seed: int, customers: int) -> tuple[pd.DataFrame, dict[str, float]]
         tidy, size = fitted(Path(folder), truth)
     true = pd.Series(truth["log_hazard_ratios"], name="truth")
     if set(true.index) != set(tidy.index):
-        raise SystemExit(
-            f"covariates of the fit {sorted(tidy.index)} are not those of the truth {sorted(true.index)}"
-        )
+        raise SystemExit(f"covariates of the fit {sorted(tidy.index)} are not those of the truth {sorted(true.index)}")
     one = pd.concat([true, tidy[["coef", "se", "robust_se"]]], axis=1).assign(seed=seed)
     return one.rename_axis("covariate").reset_index(), size
 
@@ -103,14 +101,10 @@ def failures(table: pd.DataFrame, seeds: int) -> list[str]:
     said = []
     for name, row in table.iterrows():
         if abs(row["bias_over_mc_error"]) > limit:
-            said.append(
-                f"{name}: bias of {row['bias_over_mc_error']:.1f} Monte-Carlo errors (limit {limit:.1f})"
-            )
+            said.append(f"{name}: bias of {row['bias_over_mc_error']:.1f} Monte-Carlo errors (limit {limit:.1f})")
         for kind in ("model", "robust"):
             if row[f"coverage_{kind}"] < LEAST_COVERAGE:
-                said.append(
-                    f"{name}: {kind} intervals cover the truth in {row[f'coverage_{kind}']:.0%} of the seeds"
-                )
+                said.append(f"{name}: {kind} intervals cover the truth in {row[f'coverage_{kind}']:.0%} of the seeds")
     return said
 
 

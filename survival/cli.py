@@ -21,8 +21,7 @@ Configs = Annotated[
     list[Path], typer.Argument(help="YAML files, such as configs/crm_hazard_ratios.yaml", show_default=False)
 ]
 Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="override a key, such as model.ties=breslow"),
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a key, such as model.ties=breslow")
 ]
 Results = Annotated[
     Path | None,
@@ -51,10 +50,7 @@ def check(config: Annotated[Path, typer.Argument(show_default=False)], set_: Set
 @app.command()
 def simulate(
     out: Annotated[
-        Path,
-        typer.Option(
-            "--out", metavar="DIR", help="folder for the raw tables and truth.json", show_default=False
-        ),
+        Path, typer.Option("--out", metavar="DIR", help="folder for the raw tables and truth.json", show_default=False)
     ],
     scenario: Annotated[str, typer.Option(help="which company")] = "crm",
     customers: Annotated[int, typer.Option(help="how many customers", min=1)] = 5000,
@@ -88,9 +84,7 @@ def schema() -> None:
 
 
 @app.command()
-def init(
-    directory: Annotated[Path, typer.Argument(help="a new or empty folder", show_default=False)],
-) -> None:
+def init(directory: Annotated[Path, typer.Argument(help="a new or empty folder", show_default=False)]) -> None:
     """Write a research folder (configs, experiments, Makefile) that runs at once."""
     from survival.experiment.init import init as write_folder
 
@@ -114,12 +108,7 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(_say(f"{where}{error.strerror or error}. Earlier results are untouched.", 2))
     except MemoryError:
-        sys.exit(
-            _say(
-                "Out of memory. Use a larger update_every, fewer indicators, or a machine with more memory.",
-                2,
-            )
-        )
+        sys.exit(_say("Out of memory. Use a larger update_every, fewer indicators, or a machine with more memory.", 2))
 
 
 def _say(message: str, code: int) -> int:

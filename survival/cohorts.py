@@ -51,9 +51,7 @@ def with_cohort(tables: Tables, spec: CohortSpec | None) -> Tables:
     people = tables.customers
     for name in (COHORT, *PERIODS):
         if name in people.columns:
-            raise DataError(
-                f"customers: the column {name!r} has the name of a cohort; map it to another name"
-            )
+            raise DataError(f"customers: the column {name!r} has the name of a cohort; map it to another name")
     periods = {name: _period(people.signup, name) for name in PERIODS}
     if spec is None:
         cohort: ir.StringValue = ibis.literal(EVERYBODY)
@@ -77,9 +75,7 @@ def _period(signup: ir.IntegerValue, name: str) -> ir.StringValue:
 
 def _of_attribute(people: ir.Table, spec: CohortSpec) -> ir.StringValue:
     if spec.by not in people.columns:
-        known = ", ".join(
-            [*PERIODS, *(c for c in people.columns if c not in ("customer", "customer_id", "signup"))]
-        )
+        known = ", ".join([*PERIODS, *(c for c in people.columns if c not in ("customer", "customer_id", "signup"))])
         raise DataError(f"cohorts: customers has no column {spec.by!r}; by can be one of {known}")
     column = people[spec.by]
     if spec.cuts:

@@ -128,9 +128,7 @@ class BuiltEpisodes:
 
     def expression(self) -> ir.Table:
         """All columns in their fixed order: ids, start, stop, event, cause, indicators, attributes; not sorted."""
-        people = self.spells.tables.customers.select(
-            *dict.fromkeys(("customer", "customer_id", *self.attributes))
-        )
+        people = self.spells.tables.customers.select(*dict.fromkeys(("customer", "customer_id", *self.attributes)))
         rows = self.table.join(people, "customer")
         columns = ["customer_id", "customer", "spell", "start", "stop", "event", "cause"]
         return rows.select(*dict.fromkeys([*columns, *self.covariates, *self.attributes]))
@@ -163,11 +161,7 @@ class BuiltEpisodes:
 
 
 def episodes(
-    spells: Spells,
-    indicators: Mapping[str, Indicator],
-    *,
-    attributes: Sequence[str] = (),
-    update_every: int = 1,
+    spells: Spells, indicators: Mapping[str, Indicator], *, attributes: Sequence[str] = (), update_every: int = 1
 ) -> Episodes:
     """Cut each spell where an indicator changes; `attributes` are columns of customers, joined as they are.
 
@@ -215,11 +209,7 @@ def _late(spells: Spells) -> int:
 
 
 def _bucket(
-    tables: Tables,
-    spells: ir.Table,
-    indicators: Mapping[str, Indicator],
-    update_every: int,
-    quantities: Quantities,
+    tables: Tables, spells: ir.Table, indicators: Mapping[str, Indicator], update_every: int, quantities: Quantities
 ) -> ir.Table:
     """The episodes of one bucket: streams -> one row a change day -> levels -> changes only -> stop."""
     columns = {channel: f"c{i}" for i, channel in enumerate(_channels(indicators))}
@@ -236,17 +226,13 @@ def _bucket(
     levels = rows.select(
         "customer", "spell", "at", **{name: rows[name].sum().over(so_far) for name in columns.values()}
     )
-    values = {
-        name: indicator.value(_reader(levels, columns, quantities)) for name, indicator in indicators.items()
-    }
+    values = {name: indicator.value(_reader(levels, columns, quantities)) for name, indicator in indicators.items()}
     valued = levels.select("customer", "spell", "at", **_packed(indicators, values))
     covariates = [name for name in valued.columns if name not in ("customer", "spell", "at")]
     return _cut(changes(valued, covariates), spells, indicators)
 
 
-def _reader(
-    levels: ir.Table, columns: Mapping[Channel, str], quantities: Quantities
-) -> Callable[[Channel], Level]:
+def _reader(levels: ir.Table, columns: Mapping[Channel, str], quantities: Quantities) -> Callable[[Channel], Level]:
     return lambda channel: quantities.level(channel, levels[columns[channel]])
 
 

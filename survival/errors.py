@@ -27,9 +27,7 @@ class EstimationError(SurvivalError, ValueError):
     finding: the id under which a study reports it.
     """
 
-    def __init__(
-        self, message: str, *, covariates: tuple[str, ...] = (), table: Any = None, finding: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, covariates: tuple[str, ...] = (), table: Any = None, finding: str = "") -> None:
         super().__init__(message)
         self.covariates = covariates
         self.table = table

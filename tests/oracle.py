@@ -167,9 +167,7 @@ def covariate(customer: Customer, indicator: Row, mark: int) -> Any:
     """The value at the close of tenure `mark` (days since signup); None: undefined."""
     tenure = mark - indicator.get("lag", 0)
     value = _level(customer, indicator, customer.signup + tenure, tenure)
-    flag = [
-        (side, indicator[side]) for side in ("below", "at_most", "at_least", "above") if side in indicator
-    ]
+    flag = [(side, indicator[side]) for side in ("below", "at_most", "at_least", "above") if side in indicator]
     if "is" in indicator:
         return int(_is(value, indicator["is"]))
     if not flag:
@@ -236,9 +234,7 @@ def _used(customer: Customer, indicator: Row, first: int, last: int) -> Any:
     rows = [r for r in customer.usage if first <= r["day"] <= last and meets(r, indicator.get("where", {}))]
     measure = indicator.get("measure", "quantity")
     if measure == "quantity":
-        return sum(
-            (Fraction(Decimal(str(1 if r["quantity"] is None else r["quantity"]))) for r in rows), Fraction(0)
-        )
+        return sum((Fraction(Decimal(str(1 if r["quantity"] is None else r["quantity"]))) for r in rows), Fraction(0))
     if measure == "active_days":
         return len({r["day"] for r in rows})
     column = {"features": "feature", "members": "member_id"}[measure]

@@ -112,16 +112,11 @@ def test_no_sql_text_outside_the_data_room() -> None:
     for path in modules():
         if room(path) == "data":
             continue
-        texts = [
-            n.value
-            for n in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            if isinstance(n, ast.Constant)
-        ]
+        texts = [n.value for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Constant)]
         sql = [
             t
             for t in texts
-            if isinstance(t, str)
-            and t.upper().startswith(("SELECT ", "INSERT ", "CREATE TABLE", "CREATE VIEW"))
+            if isinstance(t, str) and t.upper().startswith(("SELECT ", "INSERT ", "CREATE TABLE", "CREATE VIEW"))
         ]
         assert not sql, f"{path}: engine SQL {sql[0]!r}; write an Ibis expression"
 

@@ -84,16 +84,11 @@ def test_every_problem_is_said_at_once_with_its_line(tmp_path: Path) -> None:
     assert said.splitlines()[0] == f"{path}: 5 problems"
     assert f"{path}, line 1, titel: unknown key. Did you mean 'title'? Allowed: name, title, study" in said
     assert (
-        f"{path}, line 11, churn.silence.kind: unknown kind 'inactivty'. Did you mean 'inactivity'? Allowed: "
-        in said
+        f"{path}, line 11, churn.silence.kind: unknown kind 'inactivty'. Did you mean 'inactivity'? Allowed: " in said
     )
-    assert (
-        f"{path}, line 13, indicators.low_usage.bellow: unknown key. Did you mean 'below'? Allowed: " in said
-    )
+    assert f"{path}, line 13, indicators.low_usage.bellow: unknown key. Did you mean 'below'? Allowed: " in said
     assert "at_least" in said
-    assert (
-        f"{path}, line 19, model.ties: got 'effron'. Did you mean 'efron'? Allowed: efron, breslow." in said
-    )
+    assert f"{path}, line 19, model.ties: got 'effron'. Did you mean 'efron'? Allowed: efron, breslow." in said
     assert f"{path}, line 2, study: got 7; it should be a valid string." in said
 
 
@@ -101,9 +96,7 @@ def test_names_that_mean_nothing_are_said_at_once(tmp_path: Path) -> None:
     text = GOOD.replace("churn: cancellation", "churn: cancelation").replace(
         "study: hazard_ratios", "study: hazard_ratio"
     )
-    text = text.replace("    usage: {path: data/usage.csv}\n", "").replace(
-        "cohorts: {by: signup_quarter}\n", ""
-    )
+    text = text.replace("    usage: {path: data/usage.csv}\n", "").replace("cohorts: {by: signup_quarter}\n", "")
     said = problems(tmp_path, text.replace("low_usage + plan", "low_usage + cohort"))
     assert "model.churn: no definition 'cancelation' under churn. Did you mean 'cancellation'?" in said
     assert (
@@ -141,9 +134,7 @@ def test_each_problem_has_its_words(tmp_path: Path, find: str, put: str, said: s
 
 
 def test_an_override_is_named_as_the_place(tmp_path: Path) -> None:
-    assert "--set model.ties, model.ties: got 'x'. Allowed: efron, breslow." in problems(
-        tmp_path, GOOD, "model.ties=x"
-    )
+    assert "--set model.ties, model.ties: got 'x'. Allowed: efron, breslow." in problems(tmp_path, GOOD, "model.ties=x")
 
 
 def test_paths_are_relative_to_the_project(tmp_path: Path) -> None:

@@ -57,9 +57,7 @@ def brute_force(frame: pd.DataFrame) -> list[tuple[float, ...]]:
 def test_curves_equal_brute_force(frame: pd.DataFrame) -> None:
     table = kaplan_meier(frame, start="start").tidy()
     columns = ["tenure", "at_risk", "events", "censored", "entered", "retention"]
-    np.testing.assert_allclose(
-        table[columns].to_numpy(float), np.array(brute_force(frame), float), atol=1e-12
-    )
+    np.testing.assert_allclose(table[columns].to_numpy(float), np.array(brute_force(frame), float), atol=1e-12)
 
 
 @EXAMPLES
@@ -69,9 +67,7 @@ def test_the_order_of_rows_changes_nothing(frame: pd.DataFrame, random: Any) -> 
     random.shuffle(rows)
     for make in (kaplan_meier, hazard):
         one = make(frame, start="start", by="plan", customer="id").tidy()
-        pd.testing.assert_frame_equal(
-            one, make(frame.iloc[rows], start="start", by="plan", customer="id").tidy()
-        )
+        pd.testing.assert_frame_equal(one, make(frame.iloc[rows], start="start", by="plan", customer="id").tidy())
 
 
 def cut(frame: pd.DataFrame, points: list[int]) -> pd.DataFrame:
@@ -89,9 +85,7 @@ def cut(frame: pd.DataFrame, points: list[int]) -> pd.DataFrame:
 def test_cutting_an_episode_changes_nothing(frame: pd.DataFrame, points: list[int]) -> None:
     options = {"start": "start", "by": "plan", "customer": "id", "weights": "weight"}
     pieces = cut(frame, points)
-    pd.testing.assert_frame_equal(
-        kaplan_meier(frame, **options).tidy(), kaplan_meier(pieces, **options).tidy()
-    )
+    pd.testing.assert_frame_equal(kaplan_meier(frame, **options).tidy(), kaplan_meier(pieces, **options).tidy())
     pd.testing.assert_frame_equal(hazard(frame, **options).tidy(), hazard(pieces, **options).tidy())
 
 
@@ -103,9 +97,7 @@ def test_a_weight_of_two_is_two_customers(frame: pd.DataFrame) -> None:
     two = kaplan_meier(copies, start="start", by="plan").tidy()
     pd.testing.assert_frame_equal(one, two, rtol=1e-12)
     if frame["plan"].nunique() > 1:
-        weighted = rank_test(
-            frame, start="start", by="plan", weights="weight", pairwise="holm", trend=True
-        ).tidy()
+        weighted = rank_test(frame, start="start", by="plan", weights="weight", pairwise="holm", trend=True).tidy()
         copied = rank_test(copies, start="start", by="plan", pairwise="holm", trend=True).tidy()
         pd.testing.assert_frame_equal(weighted, copied, rtol=1e-9)
 
@@ -113,9 +105,7 @@ def test_a_weight_of_two_is_two_customers(frame: pd.DataFrame) -> None:
 @EXAMPLES
 @given(histories())
 def test_flows_and_episodes_give_the_same(frame: pd.DataFrame) -> None:
-    flows = flows_of(
-        episode_arrays(frame, "stop", "event", "start", keep=["plan", "country"]), ["plan", "country"]
-    )
+    flows = flows_of(episode_arrays(frame, "stop", "event", "start", keep=["plan", "country"]), ["plan", "country"])
     pd.testing.assert_frame_equal(
         kaplan_meier(flows, by="plan").tidy(), kaplan_meier(frame, start="start", by="plan").tidy()
     )
@@ -148,13 +138,8 @@ def test_customers_and_person_time_add_up(frame: pd.DataFrame, points: list[int]
 
 
 @EXAMPLES
-@given(
-    st.permutations(list(range(1, 13))),
-    st.lists(st.tuples(st.booleans(), st.booleans()), min_size=12, max_size=12),
-)
-def test_logrank_of_two_groups_is_the_score_test_without_ties(
-    stops: list[int], rest: list[tuple[bool, bool]]
-) -> None:
+@given(st.permutations(list(range(1, 13))), st.lists(st.tuples(st.booleans(), st.booleans()), min_size=12, max_size=12))
+def test_logrank_of_two_groups_is_the_score_test_without_ties(stops: list[int], rest: list[tuple[bool, bool]]) -> None:
     frame = pd.DataFrame(rest, columns=["event", "x"]).assign(stop=stops)
     frame["start"] = [stop // 3 for stop in stops]
     score = information = 0.0
@@ -178,10 +163,6 @@ def test_the_unit_of_time_is_free(frame: pd.DataFrame, unit: float) -> None:
     scaled = frame.assign(start=frame["start"] * unit, stop=frame["stop"] * unit)
     one, other = (kaplan_meier(data, start="start", by="plan") for data in (frame, scaled))
     np.testing.assert_allclose(one.tidy()["retention"], other.tidy()["retention"])
-    np.testing.assert_allclose(
-        one.quantile([0.25, 0.5])["tenure"] * unit, other.quantile([0.25, 0.5])["tenure"]
-    )
+    np.testing.assert_allclose(one.quantile([0.25, 0.5])["tenure"] * unit, other.quantile([0.25, 0.5])["tenure"])
     horizon = float(frame["start"].max()) + 1
-    np.testing.assert_allclose(
-        one.rmst(horizon)[["rmst", "se"]] * unit, other.rmst(horizon * unit)[["rmst", "se"]]
-    )
+    np.testing.assert_allclose(one.rmst(horizon)[["rmst", "se"]] * unit, other.rmst(horizon * unit)[["rmst", "se"]])

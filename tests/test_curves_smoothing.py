@@ -31,9 +31,7 @@ def test_every_kernel_has_mass_one_and_no_first_moment(at: float) -> None:
 
 
 def test_one_step_by_hand() -> None:
-    curve = smooth_hazard(
-        [50.0], [0.2], [0.01], lower=0, upper=100, bandwidth=10, at=[45.0, 50.0, 61.0, 101.0]
-    )
+    curve = smooth_hazard([50.0], [0.2], [0.01], lower=0, upper=100, bandwidth=10, at=[45.0, 50.0, 61.0, 101.0])
     np.testing.assert_allclose(curve.hazard, [0.2 * 0.075 * 0.75, 0.2 * 0.075, 0, np.nan], rtol=1e-12)
     np.testing.assert_allclose(curve.se, [0.1 * 0.075 * 0.75, 0.1 * 0.075, 0, np.nan], rtol=1e-12)
     table = curve.tidy()

@@ -49,9 +49,7 @@ class Lazy:
 
 
 def read(frame: Any = ROWS, **options: Any) -> EpisodeArrays:
-    return episode_arrays(
-        frame, **{"stop": "stop", "event": "event", "start": "start", "customer": "id", **options}
-    )
+    return episode_arrays(frame, **{"stop": "stop", "event": "event", "start": "start", "customer": "id", **options})
 
 
 FRAMES = {
@@ -179,9 +177,7 @@ def test_what_cannot_be_a_history_is_refused_by_name(case: str) -> None:
 
 
 def test_negative_tenure_without_start_is_refused() -> None:
-    with pytest.raises(
-        StructureError, match=r"'stop' must be after 0, the entry of everybody: 2 rows.*stop = -1"
-    ):
+    with pytest.raises(StructureError, match=r"'stop' must be after 0, the entry of everybody: 2 rows.*stop = -1"):
         read({"stop": [3, -1, 0], "event": [1, 0, 1]}, start=None, customer=None)
 
 
@@ -235,9 +231,7 @@ def test_groups_in_order_and_many_patterns() -> None:
     random = np.random.default_rng(0)
     n = 5000
     many = {"stop": random.exponential(size=n), "event": random.random(n) < 0.5, "x": random.random(n)}
-    wide = flows_of(
-        read(many, start=None, customer=None, keep=["x"]), ["x"]
-    )  # a pattern each: no dense table
+    wide = flows_of(read(many, start=None, customer=None, keep=["x"]), ["x"])  # a pattern each: no dense table
     assert len(wide.patterns) == n
     assert wide.time.size == 2 * n
     assert wide.total_events == many["event"].sum()

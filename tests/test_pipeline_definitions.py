@@ -34,9 +34,7 @@ def dated(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([{k: day(v) if k.endswith("_on") else v for k, v in row.items()} for row in rows])
 
 
-def company(
-    signups: list[int], start: int | None = None, until: int = 100, **tables: list[dict[str, Any]]
-) -> Tables:
+def company(signups: list[int], start: int | None = None, until: int = 100, **tables: list[dict[str, Any]]) -> Tables:
     customers = dated([{"customer_id": f"c{i}", "signed_up_on": s} for i, s in enumerate(signups)])
     frames = {"customers": customers, **{name: dated(rows) for name, rows in tables.items()}}
     return tables_from_frames(frames, from_=day(start), until=day(until), warm_up=0)
@@ -97,12 +95,7 @@ def test_cancellation_by_hand() -> None:
 
 
 def test_late_entry_waits_for_the_warm_up() -> None:
-    rows = [
-        subscription(0, -50, 30),
-        subscription(1, -50, None),
-        subscription(2, 10, 20),
-        subscription(3, -50, 7),
-    ]
+    rows = [subscription(0, -50, 30), subscription(1, -50, None), subscription(2, 10, 20), subscription(3, -50, 7)]
     with company([-50, -50, 10, -50], start=0, subscriptions=rows) as tables:
         assert found(tables, Cancellation(), warm_up=7) == [
             (57, 80, True, None, None),
@@ -138,9 +131,7 @@ def test_inactivity_by_hand() -> None:
         ]
 
 
-def recorded(
-    rows: list[dict[str, Any]], until: int | None = None, **definition: Any
-) -> list[tuple[Any, ...]]:
+def recorded(rows: list[dict[str, Any]], until: int | None = None, **definition: Any) -> list[tuple[Any, ...]]:
     frame = dated([{"customer_id": f"c{i:03d}", **row} for i, row in enumerate(rows)])
     spec = Recorded(**definition)
     with tables_from_frames({"customers": frame}, until=day(until), need=spec.reads()) as tables:
@@ -187,11 +178,7 @@ def test_recorded_churn_date() -> None:
     [
         ([{"months": 3, "Churn": "maybe"}], {"tenure": "months", "churned": "Churn"}, "is not yes or no"),
         ([{"months": "x", "Churn": "no"}], {"tenure": "months", "churned": "Churn"}, "is no number"),
-        (
-            [{"months": -3, "Churn": "no"}],
-            {"tenure": "months", "churned": "Churn"},
-            "negative tenure, for c000: -3",
-        ),
+        ([{"months": -3, "Churn": "no"}], {"tenure": "months", "churned": "Churn"}, "negative tenure, for c000: -3"),
         ([{"signed_up_on": 9, "churned_on": 3}], {"churned_on": "churned_on"}, "churn before signup"),
     ],
 )
@@ -214,9 +201,7 @@ def test_nothing_to_leave_is_told() -> None:
     rows = [subscription(i, 0, 30) for i in range(9)]
     with company([0] * 10, subscriptions=rows) as tables:
         result = spells(tables, Cancellation())
-    assert [(f.id, f.severity, f.figure) for f in result.findings] == [
-        ("nothing-to-leave", "note", "share=0.100")
-    ]
+    assert [(f.id, f.severity, f.figure) for f in result.findings] == [("nothing-to-leave", "note", "share=0.100")]
     assert result.counts.to_dict("list") == {
         "aside": [None, "nothing to leave"],
         "customers": [9, 1],

@@ -64,9 +64,7 @@ class World:
     raw: dict[str, pd.DataFrame]  # dates as epoch days, NaN for null
     customers: Customers
     left_on: np.ndarray
-    days: list[
-        tuple[int, np.ndarray, np.ndarray, dict[str, np.ndarray]]
-    ]  # day, at risk, leavers, states before
+    days: list[tuple[int, np.ndarray, np.ndarray, dict[str, np.ndarray]]]  # day, at risk, leavers, states before
 
     def clean(self, table: str) -> pd.DataFrame:
         return self.raw[table][self.reasons(table) == "used"]
@@ -179,17 +177,14 @@ def test_chains_run_from_signup_without_a_hole_to_the_day_of_leaving(world: Worl
     observed = CUSTOMERS - counts["left_before_logs"]
     assert 0.30 < counts["left_while_observed"] / observed < 0.45
     assert (last > until).sum() >= 1  # some have given notice for a day after the last observed one
-    reasons = rows[~rows["customer_id"].eq(rows["customer_id"].shift(-1)) & rows["ended_on"].notna()][
-        "end_reason"
-    ]
+    reasons = rows[~rows["customer_id"].eq(rows["customer_id"].shift(-1)) & rows["ended_on"].notna()]["end_reason"]
     assert {"price", "payment_failed"} <= set(reasons)
     assert reasons.notna().all()
 
 
 def test_nothing_happens_from_the_day_of_leaving_on(world: World) -> None:
     left = pd.Series(
-        np.where(world.left_on > 0, world.left_on, np.inf),
-        world.clean("customers")["customer_id"].sort_values(),
+        np.where(world.left_on > 0, world.left_on, np.inf), world.clean("customers")["customer_id"].sort_values()
     )
     for name, (_, begins, _) in SPANS.items():
         rows = world.clean(name)

@@ -17,9 +17,7 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 
 def test_scalars_are_those_of_yaml_1_2(tmp_path: Path) -> None:
-    path = write(
-        tmp_path, "a.yaml", "a: NO\nb: true\nc: 007\nd: 1e3\ne: ~\nf: '12'\ng: 2023-01-01\nh: yes\ni: -1.5\n"
-    )
+    path = write(tmp_path, "a.yaml", "a: NO\nb: true\nc: 007\nd: 1e3\ne: ~\nf: '12'\ng: 2023-01-01\nh: yes\ni: -1.5\n")
     values = read(path).values
     assert values == {
         "a": "NO", "b": True, "c": 7, "d": 1000.0, "e": None, "f": "12", "g": "2023-01-01", "h": "yes", "i": -1.5,
@@ -28,9 +26,7 @@ def test_scalars_are_those_of_yaml_1_2(tmp_path: Path) -> None:
 
 
 def test_where_holds_text(tmp_path: Path) -> None:
-    path = write(
-        tmp_path, "a.yaml", "where: {country: [NO, true], id: 007, x: 1.0, none: null}\nother: 007\n"
-    )
+    path = write(tmp_path, "a.yaml", "where: {country: [NO, true], id: 007, x: 1.0, none: null}\nother: 007\n")
     assert read(path).values == {
         "where": {"country": ["NO", "true"], "id": "007", "x": "1.0", "none": None},
         "other": 7,
@@ -51,14 +47,7 @@ def test_extends_merges_maps_replaces_lists_and_null_removes(tmp_path: Path) -> 
 def test_set_overrides_adds_and_removes(tmp_path: Path) -> None:
     path = write(tmp_path, "a.yaml", "model: {ties: efron, robust: true}\n")
     source = read(
-        path,
-        [
-            "model.ties=breslow",
-            "model.strata=[plan]",
-            "model.robust=null",
-            "new.deep.key=3",
-            "data.where.x=NO",
-        ],
+        path, ["model.ties=breslow", "model.strata=[plan]", "model.robust=null", "new.deep.key=3", "data.where.x=NO"]
     )
     assert source.values == {
         "model": {"ties": "breslow", "strata": ["plan"]}, "new": {"deep": {"key": 3}}, "data": {"where": {"x": "NO"}},

@@ -40,9 +40,7 @@ class Cancellation(Definition):
 
     def reads(self) -> Reads:
         """Subscriptions with start and end; end_reason when `reasons` are given."""
-        columns = {"customer_id", "started_on", "ended_on"} | (
-            {"end_reason"} if self.reasons is not None else set()
-        )
+        columns = {"customer_id", "started_on", "ended_on"} | ({"end_reason"} if self.reasons is not None else set())
         return {"customers": {"customer_id", "signed_up_on"}, "subscriptions": columns}
 
     def may_read(self) -> Reads:
@@ -79,9 +77,7 @@ class Cancellation(Definition):
         rows = chained(tables.facts["subscriptions"], self.gap)
         pause = rows.started - rows.reach
         breaks = rows.filter(rows.opens, rows.reach.notnull()).aggregate(
-            broken=ibis._.count(),
-            one=(pause == 1).sum(),
-            short=((pause >= 1) & (pause <= SHORT_BREAK)).sum(),
+            broken=ibis._.count(), one=(pause == 1).sum(), short=((pause >= 1) & (pause <= SHORT_BREAK)).sum()
         )
         chains = rows.group_by("customer", "chain").aggregate(ended=rows.open_end.max())
         finals = chains.group_by("customer").aggregate(ended=chains.ended.max())
@@ -90,9 +86,7 @@ class Cancellation(Definition):
         ends = (broken or 0) + tables.engine.rows(closed)[0]["closed"]
         if not short or short <= MANY_SHORT_BREAKS * ends:
             return ()
-        inclusive = (
-            " One day is what `ends: inclusive` under data.tables.subscriptions would explain." if one else ""
-        )
+        inclusive = " One day is what `ends: inclusive` under data.tables.subscriptions would explain." if one else ""
         return (
             Finding(
                 "short-gaps",

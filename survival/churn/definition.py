@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 Reads = dict[str, set[str]]  # logical table -> logical columns that must be there
 
-FOREVER = 1_000_000_000  # "not yet", as an epoch day: greater than every date, and no overflow of int32 when a gap is added
+FOREVER = (
+    1_000_000_000  # "not yet", as an epoch day: greater than every date, and no overflow of int32 when a gap is added
+)
 
 OUTCOME = {
     "customer": "int32",
@@ -77,13 +79,7 @@ parse_definition = _definitions.parse
 
 def outcome(table: ir.Table, **columns: object) -> ir.Table:
     """`table` reduced to the columns of `OUTCOME`; those not given are spell 0, and null for the rest."""
-    values: dict[str, object] = {
-        "customer": table.customer,
-        "spell": 0,
-        "cause": None,
-        "aside": None,
-        **columns,
-    }
+    values: dict[str, object] = {"customer": table.customer, "spell": 0, "cause": None, "aside": None, **columns}
     return table.select(**{name: _typed(values[name], kind) for name, kind in OUTCOME.items()})
 
 

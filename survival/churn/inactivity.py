@@ -8,14 +8,7 @@ import ibis
 import ibis.expr.types as ir
 from pydantic import Field
 
-from survival.churn.definition import (
-    Definition,
-    Reads,
-    enters_late,
-    last_day,
-    outcome,
-    register_definition,
-)
+from survival.churn.definition import Definition, Reads, enters_late, last_day, outcome, register_definition
 from survival.churn.where import Where, accepted
 from survival.findings import Finding
 
@@ -38,8 +31,7 @@ class Inactivity(Definition):
     table: Literal["usage", "orders"] = "usage"
     where: Where = Field({}, description="rows that count as activity: column -> accepted values")
     dated: Literal["confirmed", "last_activity"] = Field(
-        "confirmed",
-        description="day of the loss: when it is certain, or (never for a model) the last active day",
+        "confirmed", description="day of the loss: when it is certain, or (never for a model) the last active day"
     )
 
     @property

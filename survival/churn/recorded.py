@@ -62,9 +62,7 @@ class Recorded(Definition):
         self._check(tables)
         rows = self._rows(tables)
         horizon = ibis.null("int32") if tables.until_day is None else tables.until_day - rows.signup
-        beyond = (
-            (rows.ends > horizon).fill_null(False) if tables.until_day is not None else ibis.literal(False)
-        )
+        beyond = (rows.ends > horizon).fill_null(False) if tables.until_day is not None else ibis.literal(False)
         unknown = rows.churned.isnull().ifelse(
             UNKNOWN_OUTCOME, rows.ends.isnull().ifelse(UNKNOWN_TENURE, ibis.null("string"))
         )
@@ -88,61 +86,41 @@ class Recorded(Definition):
         day = people[self.churned_on]
         churned = day.notnull() if self.churned is None else _truth(people[self.churned])
         stopped = day.fill_null(tables.until_day) if tables.until_day is not None else day
-        return people.select(
-            "customer", "signup", ends=(stopped - people.signup).cast("int32"), churned=churned
-        )
+        return people.select("customer", "signup", ends=(stopped - people.signup).cast("int32"), churned=churned)
 
     def _check(self, tables: Tables) -> None:
         """Raises DataError for what would lose a churn: text for a number, a negative tenure, no truth value."""
         people = tables.customers
         for column in (self.tenure, self.churned_on, self.churned):
             if column is not None and column not in people.columns:
-                raise DataError(
-                    f"recorded: customers has no column {column!r}; it has {', '.join(people.columns)}"
-                )
+                raise DataError(f"recorded: customers has no column {column!r}; it has {', '.join(people.columns)}")
         if self.tenure is not None and not people[self.tenure].type().is_numeric():
-            self._refuse(
-                tables, people[self.tenure].try_cast("float64").isnull(), self.tenure, "is no number of days"
-            )
+            self._refuse(tables, people[self.tenure].try_cast("float64").isnull(), self.tenure, "is no number of days")
         if self.churned_on is not None and not people[self.churned_on].type().is_integer():
             raise DataError(f"recorded: churned_on names {self.churned_on!r}, which holds no dates")
         if self.churned is not None and not people[self.churned].type().is_boolean():
             said = people[self.churned]
             self._refuse(
-                tables,
-                said.notnull() & _truth(said).isnull(),
-                self.churned,
-                "is not yes or no (true/false, 1/0)",
+                tables, said.notnull() & _truth(said).isnull(), self.churned, "is not yes or no (true/false, 1/0)"
             )
         rows = self._rows(tables)
         first = self.tenure or self.churned_on or ""
         self._refuse(
-            tables,
-            None,
-            first,
-            "gives a churn before signup, or a negative tenure",
-            rows.filter(rows.ends < 0),
+            tables, None, first, "gives a churn before signup, or a negative tenure", rows.filter(rows.ends < 0)
         )
         if self.churned_on is not None and self.churned is not None:
             undated = rows.churned & people[self.churned_on].isnull()
             self._refuse(tables, undated, self.churned_on, "is empty for a customer who left")
 
     def _refuse(
-        self,
-        tables: Tables,
-        bad: ir.BooleanValue | None,
-        column: str,
-        what: str,
-        rows: ir.Table | None = None,
+        self, tables: Tables, bad: ir.BooleanValue | None, column: str, what: str, rows: ir.Table | None = None
     ) -> None:
         people = tables.customers
         found = people.filter(bad) if rows is None else people.semi_join(rows, "customer")
         shown = tables.engine.rows(found.select("customer_id", column).order_by("customer_id").limit(5))
         if shown:
             examples = ", ".join(f"{r['customer_id']}: {r[column]!r}" for r in shown)
-            raise DataError(
-                f"customers: {column} {what}, for {examples}. Mend the file, or filter it with `where`"
-            )
+            raise DataError(f"customers: {column} {what}, for {examples}. Mend the file, or filter it with `where`")
 
 
 def in_days(tenure: ir.NumericValue, days: float) -> ir.IntegerValue:

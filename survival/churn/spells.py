@@ -140,9 +140,7 @@ def _counts(tables: Tables, table: ir.Table) -> pd.DataFrame:
     )
     frame = tables.engine.arrow(grouped).to_pandas()
     whole = ["customers", "spells", "churns", "person_days"]
-    return frame.astype(dict.fromkeys(whole, "int64")).sort_values(
-        "aside", na_position="first", ignore_index=True
-    )
+    return frame.astype(dict.fromkeys(whole, "int64")).sort_values("aside", na_position="first", ignore_index=True)
 
 
 def _conserve(tables: Tables, table: ir.Table) -> None:

@@ -37,9 +37,7 @@ def accepted(table: ir.Table, where: Mapping[str, tuple[str, ...]], subject: str
         if column not in table.columns:
             columns = ", ".join(c for c in table.columns if c != "customer")
             raise DataError(f"{subject}: where names the column {column!r}; the table has {columns}")
-        inside = (
-            table[column].isin(_typed(table[column], values, f"{subject}: where {column}")).fill_null(False)
-        )
+        inside = table[column].isin(_typed(table[column], values, f"{subject}: where {column}")).fill_null(False)
         condition = inside if condition is None else condition & inside
     return condition
 

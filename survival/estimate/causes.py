@@ -61,7 +61,7 @@ def cause_counts(
         if not frame.causes:
             only = f" They hold the churns of '{frame.only}' only." if frame.only else ""
             raise ArgumentError(f"these flows do not know causes: count them with flows(..., causes=True).{only}")
-        flows, findings = frame, ()
+        flows, findings = frame, tuple[Finding, ...]()
     else:
         groups = [*names_of(strata), *names_of(by)]
         episodes, said = read_cause(

@@ -92,14 +92,7 @@ def cohort_counts(
         _has_columns(flows, [*layers, *groups])
     else:
         episodes = episode_arrays(
-            frame,
-            stop,
-            event,
-            start,
-            weights=weights,
-            customer=customer,
-            spell=spell,
-            keep=[*layers, *groups],
+            frame, stop, event, start, weights=weights, customer=customer, spell=spell, keep=[*layers, *groups]
         )
         flows, findings = flows_of(episodes, [*layers, *groups]), episodes.findings
     group, labels = labelled(flows.patterns, groups, order)
@@ -125,9 +118,7 @@ def _has_columns(flows: Flows, names: Sequence[str]) -> None:
     for name in names:
         if name not in flows.patterns.columns:
             there = ", ".join(map(str, flows.patterns.columns)) or "none"
-            raise ArgumentError(
-                f"'{name}' is no column of the flows' patterns (there: {there}); add it to `by`"
-            )
+            raise ArgumentError(f"'{name}' is no column of the flows' patterns (there: {there}); add it to `by`")
 
 
 def labelled(
@@ -143,20 +134,14 @@ def labelled(
         return codes, labels
     missing = [label for label in labels if label not in order]
     if missing:
-        raise ArgumentError(
-            f"order must name every group; the data also have {missing[:5]}, got {list(order)}"
-        )
+        raise ArgumentError(f"order must name every group; the data also have {missing[:5]}, got {list(order)}")
     kept = [label for label in dict.fromkeys(order) if label in labels]
     rank = np.array([kept.index(label) for label in labels], np.intp)
     return rank[codes], kept
 
 
 def _split(
-    flows: Flows,
-    group: NDArray[np.intp],
-    labels: Sequence[Any],
-    stratum: NDArray[np.intp],
-    layers: Sequence[Any],
+    flows: Flows, group: NDArray[np.intp], labels: Sequence[Any], stratum: NDArray[np.intp], layers: Sequence[Any]
 ) -> tuple[list[CohortCounts], list[Any]]:
     cell = stratum[flows.pattern] * len(labels) + group[flows.pattern]
     order = np.argsort(cell, kind="stable")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -13,32 +13,15 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc
 
 from survival.errors import ArgumentError
+from survival.estimate.adjustments import ADJUSTMENTS, adjusted, holm
 from survival.estimate.cohort_counts import CohortCounts, cohort_counts, names_of
 from survival.estimate.intervals import one_of
+from survival.estimate.max_combo import largest_p, statistics
+from survival.estimate.weightings import Table, Weighting, weightings_of
 from survival.findings import Finding
 
+__all__ = ["RankTest", "RankTests", "holm", "hypergeometric", "rank_test", "tables_of"]
 Floats = NDArray[np.float64]
-_SINGULAR = 1e-10  # of the largest eigenvalue: below it a direction has no variance, groups never compared
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """The risk sets of one stratum, at its T event times over k groups.
-
-    at_risk (T, k) weight at risk;  events (T, k) weight of churns;  total (T,) and churned (T,) their sums
-    """
-
-    at_risk: Floats
-    events: Floats
-    total: Floats
-    churned: Floats
-
-
-Weighting = Callable[[Table], Floats]
-
-#: name -> weight (T,) of each event time; a later weighting is one more entry
-WEIGHTINGS: dict[str, Weighting] = {"logrank": lambda table: np.ones_like(table.total)}
-ADJUSTMENTS = ("holm",)
 
 
 @dataclass(frozen=True)
@@ -56,7 +39,7 @@ class RankTest:
 
 @dataclass(frozen=True, eq=False)
 class RankTests:
-    """All tests of one call; `groups` compares observed with expected events."""
+    """All tests of one call; `groups` compares observed with expected events, `parts` are what max-combo combines."""
 
     tests: tuple[RankTest, ...]
     labels: tuple[Any, ...]
@@ -64,17 +47,24 @@ class RankTests:
     expected: Floats
     weighting: str
     findings: tuple[Finding, ...]
+    parts: tuple[RankTest, ...] = ()
 
     def tidy(self) -> pd.DataFrame:
         """test, cohort_a, cohort_b, statistic, df, p, p_adjusted; the cohorts are named for pairs only."""
-        columns = ["test", "cohort_a", "cohort_b", "statistic", "df", "p", "p_adjusted"]
-        return pd.DataFrame(
-            [[getattr(test, name) for name in columns] for test in self.tests], columns=columns
-        )
+        return _table_of(self.tests)
+
+    def components(self) -> pd.DataFrame:
+        """The overall tests that max-combo takes the largest of, in the columns of `tidy`; no rows for one weighting."""
+        return _table_of(self.parts)
 
     def groups(self) -> pd.DataFrame:
         """by, observed, expected: churns, and churns if every group had one hazard."""
         return pd.DataFrame({"by": list(self.labels), "observed": self.observed, "expected": self.expected})
+
+
+def _table_of(tests: Sequence[RankTest]) -> pd.DataFrame:
+    columns = ["test", "cohort_a", "cohort_b", "statistic", "df", "p", "p_adjusted"]
+    return pd.DataFrame([[getattr(test, name) for name in columns] for test in tests], columns=columns)
 
 
 def rank_test(
@@ -94,46 +84,47 @@ def rank_test(
 ) -> RankTests:
     """Compare the groups of `by`, on the risk sets (start < t <= stop), with the hypergeometric variance.
 
-    Always the overall test; with `trend` one with scores 1..k in the order of the groups; with `pairwise` ("holm")
-    every pair on the risk sets of the two, p adjusted over the pairs. Within `strata` observed minus
+    Always the overall test; with `trend` one with scores 1..k in the order of the groups; with `pairwise` (holm, bh,
+    bonferroni, none) every pair on the risk sets of the two, p adjusted over the pairs. Within `strata` observed minus
     expected and variances add up. Weights count customers. A test without events, or of groups that are
     never at risk together, is NaN.
 
-    Raises ArgumentError for an unknown weighting or adjustment and for fewer than two groups; see
-    `episode_arrays` for the data. Source: R's survdiff (everybody enters at 0); with late entry the score
-    test of coxph(ties = "exact").
+    `weighting` of an event time, n at risk and S the Kaplan-Meier curve of all groups (of the stratum) just before:
+    `logrank` 1, `gehan` n, `tarone-ware` √n, `peto` the product of 1 - d/(n+1), `modified-peto` this times n/(n+1),
+    `fleming-harrington(p, q)` S^p (1-S)^q, and `max-combo`, the largest chi-square of FH(0,0), (1,0), (0,1), (1,1), its p
+    from their joint normal distribution (`components()` has the four).
+
+    Raises ArgumentError for an unknown weighting or adjustment and for fewer than two groups; see `episode_arrays` for the
+    data. Source: R's survdiff (everybody enters at 0; its rho is p of fleming-harrington(p, 0)); with late entry the
+    log-rank test is the score test of coxph(ties = "exact"). Weights: Klein & Moeschberger 2003, section 7.3; max-combo:
+    Lin et al. 2020.
     """
-    one_of(weighting, tuple(WEIGHTINGS), "weighting")
+    parts = weightings_of(weighting)
     if pairwise is not None:
         one_of(pairwise, ADJUSTMENTS, "pairwise")
     if not names_of(by):
         raise ArgumentError("rank_test compares groups: name the column that holds them in `by`")
     sets = cohort_counts(
-        frame,
-        stop,
-        event,
-        start,
-        by=by,
-        strata=strata,
-        weights=weights,
-        customer=customer,
-        spell=spell,
-        order=order,
+        frame, stop, event, start, by=by, strata=strata, weights=weights, customer=customer, spell=spell, order=order
     )
     labels = _labels(sets.groups)
     if len(labels) < 2:
         raise ArgumentError(f"rank_test needs two groups or more; '{by}' has only {labels}")
-    tables = _tables(sets.groups, sets.strata, labels)
-    excess, variance, expected = _score(tables, WEIGHTINGS[weighting])
-    tests, findings = [_overall(excess, variance, weighting)], list(sets.findings)
+    tables, functions = tables_of(sets.groups, sets.strata, labels), [function for _, function in parts]
+    name = parts[0][0] if len(parts) == 1 else weighting
+    score = _score(tables, functions)
+    tests, findings = [_test(name, score.excess, score.variance)], list(sets.findings)
     if tests[0].df < len(labels) - 1:
         findings.append(_not_compared(str(by), tests[0], len(labels)))
     if trend:
-        tests.append(_trend(excess, variance))
+        tests.append(_contrast("trend", None, None, score, np.arange(1.0, len(labels) + 1)))
     if pairwise is not None:
-        tests += _pairs(tables, labels, WEIGHTINGS[weighting])
+        tests += _pairs(tables, labels, functions, pairwise)
     observed = np.sum([table.events.sum(axis=0) for table in tables], axis=0)
-    return RankTests(tuple(tests), tuple(labels), observed, expected, weighting, tuple(findings))
+    own = [_test(part, score.excess[[a]], score.variance[[a]][:, [a]]) for a, (part, _) in enumerate(parts)]
+    return RankTests(
+        tuple(tests), tuple(labels), observed, score.expected, name, tuple(findings), tuple(own) if len(own) > 1 else ()
+    )
 
 
 def _labels(groups: Sequence[CohortCounts]) -> list[Any]:
@@ -142,7 +133,8 @@ def _labels(groups: Sequence[CohortCounts]) -> list[Any]:
     return [numbers[number] for number in sorted(numbers)]
 
 
-def _tables(groups: Sequence[CohortCounts], strata: Sequence[Any], labels: Sequence[Any]) -> list[Table]:
+def tables_of(groups: Sequence[CohortCounts], strata: Sequence[Any], labels: Sequence[Any]) -> list[Table]:
+    """The risk sets of each stratum, with a column for each label."""
     column = {label: index for index, label in enumerate(labels)}
     layers: dict[Any, list[CohortCounts]] = {}
     for group, layer in zip(groups, strata):
@@ -155,27 +147,42 @@ def _table(groups: Sequence[CohortCounts], column: dict[Any, int]) -> Table:
     at_risk, events = np.zeros((times.size, len(column))), np.zeros((times.size, len(column)))
     for group in groups:
         here = column[group.label]
-        row = np.searchsorted(
-            group.time, times, side="left"
-        )  # at risk at t is at risk at the next row of the group
+        row = np.searchsorted(group.time, times, side="left")  # at risk at t is at risk at the next row of the group
         at_risk[:, here] = np.append(group.at_risk, 0.0)[row]
         churned = group.events > 0
         events[np.searchsorted(times, group.time[churned]), here] = group.events[churned]
     return Table(at_risk, events, at_risk.sum(axis=1), events.sum(axis=1))
 
 
-def _score(tables: Sequence[Table], weighting: Weighting) -> tuple[Floats, Floats, Floats]:
-    """Weighted observed minus expected (k,), its hypergeometric variance (k, k), expected events (k,), over strata."""
-    k = tables[0].at_risk.shape[1]
-    excess, variance, expected = np.zeros(k), np.zeros((k, k)), np.zeros(k)
+@dataclass(frozen=True, eq=False)
+class _Score:
+    """Over strata, for m weightings of k groups: weighted observed minus expected (m, k), its variance (m, m, k, k).
+
+    expected (k,) events, unweighted.
+    """
+
+    excess: Floats
+    variance: Floats
+    expected: Floats
+
+
+def _score(tables: Sequence[Table], weightings: Sequence[Weighting]) -> _Score:
+    m, k = len(weightings), tables[0].at_risk.shape[1]
+    excess, variance, expected = np.zeros((m, k)), np.zeros((m, m, k, k)), np.zeros(k)
     for table in tables:
-        weight = weighting(table)
+        weight = np.array([weighting(table) for weighting in weightings])
         share = table.at_risk / table.total[:, None]
         excess += weight @ (table.events - share * table.churned[:, None])
         expected += table.churned @ share
-        spread = weight**2 * hypergeometric(table.total, table.churned)
-        variance += np.diag(spread @ share) - (share * spread[:, None]).T @ share
-    return excess, variance, expected
+        spread = hypergeometric(table.total, table.churned)
+        for a in range(m):
+            for b in range(a + 1):
+                part = weight[a] * weight[b] * spread
+                part = np.diag(part @ share) - (share * part[:, None]).T @ share
+                variance[a, b] += part
+                if a != b:
+                    variance[b, a] += part
+    return _Score(excess, variance, expected)
 
 
 def hypergeometric(total: Floats, churned: Floats) -> Floats:
@@ -187,27 +194,27 @@ def hypergeometric(total: Floats, churned: Floats) -> Floats:
     return spread
 
 
-def _overall(excess: Floats, variance: Floats, name: str) -> RankTest:
-    """Chi-square of the excess in the directions that have variance: k - 1 of them, fewer if some never meet."""
-    values, vectors = np.linalg.eigh(variance)
-    real = values > _SINGULAR * max(float(values[-1]), 0.0)
-    df = int(real.sum()) if values[-1] > 0 else 0
+def _test(name: str, excess: Floats, variance: Floats, a: Any = None, b: Any = None) -> RankTest:
+    """Chi-square of the excess (m, k) in the directions that have variance: the one, or the largest of several.
+
+    k - 1 directions, fewer if some groups never meet.
+    """
+    found, degrees = statistics(excess, variance)
+    df = max(degrees)
     if not df:
-        return _none(name, 0)
-    statistic = float(((vectors[:, real].T @ excess) ** 2 / values[real]).sum())
-    return RankTest(name, None, None, statistic, df, float(chdtrc(df, statistic)), float("nan"))
+        return _none(name, 0, a, b)
+    largest = float(found.max())
+    p = float(chdtrc(df, largest)) if found.size == 1 else largest_p(largest, variance)
+    return RankTest(name, a, b, largest, df, p, float("nan"))
 
 
-def _trend(excess: Floats, variance: Floats) -> RankTest:
-    scores = np.arange(1.0, excess.size + 1)
-    return _one_degree("trend", None, None, float(scores @ excess), float(scores @ variance @ scores))
-
-
-def _one_degree(name: str, a: Any, b: Any, excess: float, variance: float) -> RankTest:
-    if variance <= 0:
+def _contrast(name: str, a: Any, b: Any, score: _Score, scores: Floats) -> RankTest:
+    """One degree of freedom: the excess along `scores` (k,)."""
+    along = (score.excess @ scores)[:, None]
+    variance = np.einsum("i,abij,j->ab", scores, score.variance, scores)[:, :, None, None]
+    if not (np.diagonal(variance[:, :, 0, 0]) > 0).any():
         return _none(name, 1, a, b)
-    statistic = excess**2 / variance
-    return RankTest(name, a, b, statistic, 1, float(chdtrc(1, statistic)), float("nan"))
+    return _test(name, along, variance, a, b)
 
 
 def _none(name: str, df: int, a: Any = None, b: Any = None) -> RankTest:
@@ -215,16 +222,16 @@ def _none(name: str, df: int, a: Any = None, b: Any = None) -> RankTest:
     return RankTest(name, a, b, nan, df, nan, nan)
 
 
-def _pairs(tables: Sequence[Table], labels: Sequence[Any], weighting: Weighting) -> list[RankTest]:
-    tests = []
-    for a, b in combinations(range(len(labels)), 2):
-        excess, variance, _ = _score([_pair(table, a, b) for table in tables], weighting)
-        tests.append(_one_degree("pairwise", labels[a], labels[b], float(excess[0]), float(variance[0, 0])))
-    adjusted = holm(np.array([test.p for test in tests]))
-    return [
-        RankTest(test.test, test.cohort_a, test.cohort_b, test.statistic, test.df, test.p, float(p))
-        for test, p in zip(tests, adjusted)
+def _pairs(
+    tables: Sequence[Table], labels: Sequence[Any], weightings: Sequence[Weighting], adjust: str
+) -> list[RankTest]:
+    first = np.array([1.0, 0.0])
+    tests = [
+        _contrast("pairwise", labels[a], labels[b], _score([_pair(table, a, b) for table in tables], weightings), first)
+        for a, b in combinations(range(len(labels)), 2)
     ]
+    family = adjusted(np.array([test.p for test in tests]), adjust)
+    return [replace(test, p_adjusted=float(p)) for test, p in zip(tests, family)]
 
 
 def _pair(table: Table, a: int, b: int) -> Table:
@@ -232,16 +239,6 @@ def _pair(table: Table, a: int, b: int) -> Table:
     churned = events.sum(axis=1)
     some = churned > 0
     return Table(at_risk[some], events[some], at_risk[some].sum(axis=1), churned[some])
-
-
-def holm(p: Floats) -> Floats:
-    """Holm's step-down adjustment of p values (m,); a missing one (NaN) is no test. Source: R's p.adjust."""
-    adjusted = np.full(p.shape, np.nan)
-    tested = np.flatnonzero(~np.isnan(p))
-    order = tested[np.argsort(p[tested], kind="stable")]
-    stepped = p[order] * np.arange(order.size, 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
-    return adjusted
 
 
 def _not_compared(by: str, test: RankTest, groups: int) -> Finding:

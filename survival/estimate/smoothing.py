@@ -86,9 +86,7 @@ def smooth_hazard(
     if bandwidth is None:
         bandwidth, chosen = choose_bandwidth(steps, increments, variances, lower, upper), "cross-validation"
     elif not 0 < bandwidth <= (upper - lower) / 2:
-        raise ArgumentError(
-            f"bandwidth must be above 0 and at most half of [{lower:g}, {upper:g}]; got {bandwidth!r}"
-        )
+        raise ArgumentError(f"bandwidth must be above 0 and at most half of [{lower:g}, {upper:g}]; got {bandwidth!r}")
     points = np.linspace(lower, upper, POINTS) if at is None else np.atleast_1d(np.asarray(at, np.float64))
     hazard, se = _smooth(points, steps, increments, variances, bandwidth, lower, upper)
     outside = (points < lower) | (points > upper)
@@ -111,9 +109,7 @@ def _steps(
                 f"{name} has NaN or infinite values, first at position {np.argmin(np.isfinite(values))}"
             )
     if (increments < 0).any() or (variances < 0).any() or not increments.any():
-        raise ArgumentError(
-            "increments and variances must not be negative, and some increment must be above 0"
-        )
+        raise ArgumentError("increments and variances must not be negative, and some increment must be above 0")
     inside = (steps >= lower) & (steps <= (steps.max() if upper is None else upper))
     if not increments[inside].any():
         raise ArgumentError(f"no step lies between {lower:g} and {upper!r}: nothing to smooth")
@@ -121,13 +117,7 @@ def _steps(
 
 
 def _smooth(
-    at: Floats,
-    steps: Floats,
-    increments: Floats,
-    variances: Floats,
-    bandwidth: float,
-    lower: float,
-    upper: float,
+    at: Floats, steps: Floats, increments: Floats, variances: Floats, bandwidth: float, lower: float, upper: float
 ) -> tuple[Floats, Floats]:
     """Hazard and standard error at points (g,), some points at a time so that memory does not grow with g x m."""
     hazard, se = np.empty(at.size), np.empty(at.size)
@@ -154,9 +144,7 @@ def boundary_kernel(at: Floats, steps: Floats, bandwidth: float, lower: float, u
     return np.where((z >= -1) & (z <= q), weight, 0.0) / bandwidth
 
 
-def choose_bandwidth(
-    steps: Floats, increments: Floats, variances: Floats, lower: float, upper: float
-) -> float:
+def choose_bandwidth(steps: Floats, increments: Floats, variances: Floats, lower: float, upper: float) -> float:
     """Bandwidth by least-squares cross-validation (see `smooth_hazard`); a third of the range for few steps."""
     span = upper - lower
     events = increments.sum() ** 2 / variances.sum() if variances.any() else float(steps.size)
@@ -183,9 +171,7 @@ def _binned(steps: Floats, increments: Floats, lower: float, upper: float) -> tu
     return centre[full] / mass[full], mass[full], square[full]
 
 
-def _cross_validation(
-    times: Floats, masses: Floats, own: Floats, width: float, lower: float, upper: float
-) -> float:
+def _cross_validation(times: Floats, masses: Floats, own: Floats, width: float, lower: float, upper: float) -> float:
     grid = np.linspace(lower, upper, POINTS)
     hazard = boundary_kernel(grid, times, width, lower, upper) @ masses
     between = boundary_kernel(times, times, width, lower, upper)

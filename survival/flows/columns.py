@@ -69,9 +69,7 @@ def _listed(names: Sequence[str], most: int = 20) -> str:
 
 
 def _from_mapping(frame: Mapping[str, Any], wanted: Sequence[str]) -> pd.DataFrame:
-    arrays = {
-        name: np.atleast_1d(frame[name]) if np.isscalar(frame[name]) else frame[name] for name in wanted
-    }
+    arrays = {name: np.atleast_1d(frame[name]) if np.isscalar(frame[name]) else frame[name] for name in wanted}
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise ArgumentError(f"the columns must have one length; got {lengths}")
@@ -103,13 +101,9 @@ def numbers(frame: pd.DataFrame, name: str, role: str, who: pd.Series | None = N
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iub":
         return column.to_numpy(np.float64)
     if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
-        raise StructureError(
-            f"{role} column '{name}' holds dates ({column.dtype}); give it in days as numbers"
-        )
+        raise StructureError(f"{role} column '{name}' holds dates ({column.dtype}); give it in days as numbers")
     values = _floats(column, name, role, who)
-    refuse(
-        ~np.isfinite(values), f"{role} column '{name}' has missing or infinite values", {name: column}, who
-    )
+    refuse(~np.isfinite(values), f"{role} column '{name}' has missing or infinite values", {name: column}, who)
     return values
 
 
@@ -133,12 +127,7 @@ def complete(frame: pd.DataFrame, name: str, role: str) -> pd.Series:
     return column
 
 
-def refuse(
-    bad: NDArray[np.bool_],
-    problem: str,
-    shown: Mapping[str, Any],
-    who: pd.Series | None = None,
-) -> None:
+def refuse(bad: NDArray[np.bool_], problem: str, shown: Mapping[str, Any], who: pd.Series | None = None) -> None:
     """Raise StructureError when any row is `bad`: how many, and the first with the values in `shown`."""
     if not bad.any():
         return

@@ -20,9 +20,7 @@ from survival.flows.columns import column_names, complete, numbers, read_columns
 from survival.flows.structure import check_units, cuts_of, units_of
 from survival.flows.table import Flows
 
-TIMEFIX = float(
-    np.sqrt(np.finfo(np.float64).eps)
-)  # R's aeqSurv: times closer than this, relatively, are one time
+TIMEFIX = float(np.sqrt(np.finfo(np.float64).eps))  # R's aeqSurv: times closer than this, relatively, are one time
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +99,7 @@ def episode_arrays(
         findings += check_units(order, units, starts, stops, happened, who, (start, stop, event))
         began, ended = cuts_of(order, units, starts, stops, weight)
     columns = table[list(dict.fromkeys(keep))]
-    return EpisodeArrays(
-        starts, stops, happened, weight, codes, units, began, ended, columns, customers, findings
-    )
+    return EpisodeArrays(starts, stops, happened, weight, codes, units, began, ended, columns, customers, findings)
 
 
 def _times(
@@ -219,9 +215,7 @@ def pattern_codes(frame: pd.DataFrame, by: Sequence[str], rows: int) -> tuple[ND
     return codes.astype(np.intp), patterns
 
 
-def _switches(
-    episodes: EpisodeArrays, codes: NDArray[np.intp]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _switches(episodes: EpisodeArrays, codes: NDArray[np.intp]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     if episodes.began.all():
         return episodes.began, episodes.ended
     order = np.lexsort((episodes.start, episodes.spell))

@@ -47,16 +47,7 @@ def check_units(
     before, after = _follows(order, units)
     overlap = start[after] < stop[before]
     if overlap.any():
-        _refuse(
-            "overlapping episodes of one customer",
-            before[overlap],
-            after[overlap],
-            start,
-            stop,
-            event,
-            who,
-            names,
-        )
+        _refuse("overlapping episodes of one customer", before[overlap], after[overlap], start, stop, event, who, names)
     early = event[before]
     if early.any():
         events = np.bincount(units, weights=event, minlength=int(units.max()) + 1)

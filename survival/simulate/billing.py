@@ -91,9 +91,7 @@ class Subscriptions:
         self._end(active, np.where(notice, end, NEVER), reason)
 
     def _end(self, who: NDArray[np.intp], on: NDArray[np.int64], reason: NDArray[np.int64]) -> None:
-        self.rows.add(
-            customer=who, started_on=self._started[who], ended_on=on, plan=self._plan[who], end_reason=reason
-        )
+        self.rows.add(customer=who, started_on=self._started[who], ended_on=on, plan=self._plan[who], end_reason=reason)
 
     def mrr(self, who: NDArray[np.intp], plan: NDArray[np.int8]) -> NDArray[np.float64]:
         """Monthly price of `who` on `plan`."""

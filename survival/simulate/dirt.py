@@ -72,9 +72,7 @@ def unreadable(customers: Customers) -> dict[str, list[dict[str, str]]]:
 class Dirt:
     """Makes dirty rows for tables; `set_aside[table][reason]` counts them under the ledger's reasons."""
 
-    def __init__(
-        self, scenario: Scenario, customers: Customers, left_on: NDArray[np.int64], seed: int
-    ) -> None:
+    def __init__(self, scenario: Scenario, customers: Customers, left_on: NDArray[np.int64], seed: int) -> None:
         self._rng = stream(seed, "dirt")
         self._begin, self._until = epoch_day(scenario.logs_from), scenario.last_day
         self._ids = numbered("C", np.arange(1, customers.n + 1))
@@ -133,9 +131,7 @@ class Dirt:
         n = rows.num_rows
         if reason == "unknown customer":  # the ids of those who signed up after `until` are among them
             ghosts = (
-                numbered("AU-", np.arange(1, n + 1))
-                if name == "subscriptions"
-                else numbered("X", np.arange(1, n + 1))
+                numbered("AU-", np.arange(1, n + 1)) if name == "subscriptions" else numbered("X", np.arange(1, n + 1))
             )
             return _replace(rows, "customer_id", ghosts)
         if reason == "out of range":

@@ -53,9 +53,7 @@ def simulate(
             text = json.dumps(truth, indent=2, ensure_ascii=False) + "\n"
             (folder / "truth.json").write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ResultsError(
-            f"cannot write the simulated company to {out}: {error.strerror or error}"
-        ) from error
+        raise ResultsError(f"cannot write the simulated company to {out}: {error.strerror or error}") from error
     return truth
 
 

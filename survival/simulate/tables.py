@@ -172,11 +172,7 @@ class Tables:
     def orders(self, lives: Lives) -> pa.Table:
         """Orders of add-ons."""
         rows = self._known(lives.orders.take(), "ordered_on", None)
-        columns = [
-            self.ids.take(pa.array(rows["customer"])),
-            dates(rows["ordered_on"]),
-            pa.array(rows["amount"]),
-        ]
+        columns = [self.ids.take(pa.array(rows["customer"])), dates(rows["ordered_on"]), pa.array(rows["amount"])]
         return pa.table(columns, SCHEMAS["orders"])
 
     def nps(self, lives: Lives) -> pa.Table:
@@ -191,9 +187,7 @@ class Tables:
         rows, rng = self._known(lives.tickets.take(), "opened_on", "resolved_on"), stream(self._seed, "hours")
         opened, resolved, n = rows["opened_on"], rows["resolved_on"], len(rows["customer"])
         at = rng.integers(8 * 3600, 18 * 3600, n)
-        later = np.where(
-            resolved == opened, at + rng.integers(60, 5 * 3600, n), rng.integers(28_800, 64_800, n)
-        )
+        later = np.where(resolved == opened, at + rng.integers(60, 5 * 3600, n), rng.integers(28_800, 64_800, n))
         columns = [
             self.ids.take(pa.array(rows["customer"])),
             numbered("T", np.arange(1, n + 1)),

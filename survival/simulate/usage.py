@@ -90,9 +90,7 @@ class Usage:
         """
         drop = self._drop
         lived = tenure - drop["lag"] >= drop["window"] + drop["baseline"] - 1
-        share = Fraction(
-            str(drop["below"])
-        )  # (r / w) / (B / b) < t in whole numbers; 0 / 0 and x / 0 are off
+        share = Fraction(str(drop["below"]))  # (r / w) / (B / b) < t in whole numbers; 0 / 0 and x / 0 are off
         left = self._recent.total.astype(np.int64) * drop["baseline"] * share.denominator
         right = self._base.total.astype(np.int64) * drop["window"] * share.numerator
         return {
