@@ -90,13 +90,14 @@ def run_ours(path: str, robust: bool) -> dict[str, object]:
     before = start_measuring()
     started = time.perf_counter()
     fit = cox(frame, " + ".join(COVARIATES), start="start", customer="customer" if robust else None)
+    glance = fit.glance()  # the concordance is computed when first asked for
     seconds = time.perf_counter() - started
     return {
         "seconds": seconds,
         "memory": peak() - before,
         "coef": fit.tidy()["coef"].tolist(),
         "se": np.sqrt(np.diag(fit.variance)).tolist(),
-        "concordance": float(fit.glance()["concordance"].iloc[0]),
+        "concordance": float(glance["concordance"].iloc[0]),
     }
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from survival.errors import ArgumentError, EstimationError
 from survival.estimate import estimability
 from survival.estimate.baseline import baseline_of
-from survival.estimate.concordance import Concordance, concordance
 from survival.estimate.cox_data import CoxData, Options, data_from_flows, data_from_frame
 from survival.estimate.cox_fit import CoxFit
 from survival.estimate.newton import Maximum, invert, maximise
@@ -210,7 +209,6 @@ def _result(
         episodes=data.flows.episodes if data.flows is not None else len(data.x),
         events=int(data.sets.deaths.sum()),
         person_time=data.person_time,
-        concordance=_concordance(part, beta),
         findings=findings,
         strata=data.strata,
         stratum_values=data.stratum_values,
@@ -240,8 +238,3 @@ def _robust(data: CoxData, at: Likelihood, inverse: Floats) -> Floats:
     assert data.episodes is not None
     assert data.unit is not None
     return inverse @ robust_meat(data.sets, data.x, at, data.episodes.weight, data.unit) @ inverse
-
-
-def _concordance(data: CoxData, beta: Floats) -> Concordance:
-    weight = None if data.episodes is None else data.episodes.weight
-    return concordance(data.sets, data.x @ beta, weight, data.unit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy import stats
 from survival.errors import ArgumentError
 from survival.estimate import cox_diagnostics, cox_prediction
 from survival.estimate.baseline import Baseline, at_zero, survival_band
-from survival.estimate.concordance import Concordance
+from survival.estimate.concordance import Concordance, concordance
 from survival.estimate.cox_data import CoxData, Options
 from survival.estimate.design import Coding
 from survival.estimate.partial_likelihood import Likelihood
@@ -47,7 +48,6 @@ class CoxFit:
     episodes: int
     events: int
     person_time: float
-    concordance: Concordance
     findings: tuple[Finding, ...]
     strata: tuple[str, ...]
     stratum_values: pd.DataFrame
@@ -61,7 +61,15 @@ class CoxFit:
         for array in (self.coefficients, self.variance, self.model_variance, *self.inner):
             array.flags.writeable = False
 
+    @cached_property
+    def concordance(self) -> Concordance:
+        """Concordance on risk sets, with its standard error by customer; computed when first asked for."""
+        data, _ = self._held("concordance")
+        weight = None if data.episodes is None else data.episodes.weight
+        return concordance(data.sets, data.x @ self.inner[0], weight, data.unit)
+
     def __getstate__(self) -> dict[str, Any]:
+        self.concordance  # noqa: B018 - kept in __dict__ from now on, and so in what is saved
         return {**self.__dict__, "_data": None}
 
     def __eq__(self, other: object) -> bool:

@@ -67,15 +67,15 @@ def evaluate(sets: RiskSets, x: Floats, event_sum: Floats, beta: Floats) -> Like
 
     x (n, p) in row order, well centred; event_sum (p,) the weighted sum of x over the events (`sum_over_events`).
     """
-    eta = x @ beta
-    top = float(eta.max(initial=0.0))
-    if not np.isfinite(top):
-        return None
-    shift = top if top > _OVERFLOW else 0.0
-    if shift:
-        eta -= shift
-    risk = np.exp(eta, out=eta)
-    sums = risk_sums(sets, x, risk)
+    shift, risk, sums = 0.0, np.empty(x.shape[0]), None
+    while sums is None:
+        top, s0, s1 = _pass(sets, x, beta, shift, risk)
+        if not np.isfinite(top):
+            return None
+        if top <= _OVERFLOW:
+            sums = _sums(sets, x, risk, s0, s1)
+        else:  # start again with the largest linear predictor at 0
+            shift = float((x @ beta).max())
     moments = tie_moments(sets, sums.s0, sums.e0)
     if moments is None:
         return None
@@ -89,25 +89,35 @@ def sum_over_events(sets: RiskSets, x: Floats) -> Floats:
     return sets.event_weight @ x[sets.event_row]
 
 
-def risk_sums(sets: RiskSets, x: Floats, risk: Floats) -> RiskSums:
-    """S0, S1, E0, E1 at relative risks `risk` (n,)."""
-    moved = _moves_times(sets, risk)
-    k = sets.slots
-    s0 = _at_risk(sums_by(moved.indices, moved.data, k), sets)
-    s1 = _at_risk(moved @ x, sets)
-    row, slot = sets.event_row[sets.tied], sets.event_slot[sets.tied]
+def _pass(sets: RiskSets, x: Floats, beta: Floats, shift: float, risk: Floats) -> tuple[float, Floats, Floats]:
+    """One pass over the rows: fills `risk` (n,), and returns the largest linear predictor and the sums of what moves
+    at each slot, (K,) and (K, p). Stops early at a predictor whose exp is out of range. Block by block in cache."""
+    (n, p), k, moves = x.shape, sets.slots, sets.moves
+    step = max(4 * BLOCK, 4 * k)  # the sums of a block are K x p: blocks must not be small beside them
+    top, s0, s1 = -np.inf, np.zeros(k), np.zeros((k, p))
+    for low in range(0, n, step):
+        rows = slice(low, min(low + step, n))
+        eta = x[rows] @ beta
+        if shift:
+            eta -= shift
+        top = max(top, float(eta.max()))
+        if not top <= _OVERFLOW:
+            break
+        r = np.exp(eta, out=risk[rows])
+        pointer = moves.indptr[rows.start : rows.stop + 1]
+        part = slice(pointer[0], pointer[-1])
+        mass = moves.data[part] * np.repeat(r, 2 if sets.episodes else np.diff(pointer))
+        slot = moves.indices[part]
+        s0 += sums_by(slot, mass, k)
+        s1 += sparse.csc_matrix((mass, slot, pointer - pointer[0]), shape=(k, r.size), copy=False) @ x[rows]
+    return top, s0, s1
+
+
+def _sums(sets: RiskSets, x: Floats, risk: Floats, s0: Floats, s1: Floats) -> RiskSums:
+    row, slot, k = sets.event_row[sets.tied], sets.event_slot[sets.tied], sets.slots
     mass = sets.event_weight[sets.tied] * risk[row]
-    e0 = sums_by(slot, mass, k)
-    pointer = np.arange(slot.size + 1)
-    e1 = sparse.csc_matrix((mass, slot, pointer), shape=(k, slot.size)) @ x[row]
-    return RiskSums(s0, s1, e0, e1)
-
-
-def _moves_times(sets: RiskSets, risk: Floats) -> sparse.csc_matrix:
-    """The movements with each row's column multiplied by its risk; shares the index arrays."""
-    moves = sets.moves
-    moved = moves.data * np.repeat(risk, 2 if sets.episodes else np.diff(moves.indptr))
-    return sparse.csc_matrix((moved, moves.indices, moves.indptr), shape=moves.shape, copy=False)
+    e1 = sparse.csc_matrix((mass, slot, np.arange(slot.size + 1)), shape=(k, slot.size)) @ x[row]
+    return RiskSums(_at_risk(s0, sets), _at_risk(s1, sets), sums_by(slot, mass, k), e1)
 
 
 def _at_risk(moved: Floats, sets: RiskSets) -> Floats:
