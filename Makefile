@@ -27,7 +27,7 @@ data/crm/truth.json: | $(READY)
 	$(BIN)/survival simulate --scenario crm --customers 5000 --seed 7 --out data/crm
 
 test: $(READY)  ## All tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(READY)  ## Lint, format, types, and the architecture test
 	$(BIN)/ruff check .
