@@ -22,6 +22,7 @@ WALK = [
     {"cohorts"},
     {"flows"},
     {"estimate"},
+    {"audit"},
     {"plot"},
     {"report"},
     {"experiment"},
@@ -29,9 +30,9 @@ WALK = [
     {"__init__", "__main__"},
 ]
 KNOWS_NO_MODELS = {"plot", "report"}  # they know frames and paths
-MODELS = {"data", "churn", "indicators", "episodes", "cohorts", "flows", "estimate"}
+MODELS = {"data", "churn", "indicators", "episodes", "cohorts", "flows", "estimate", "audit"}
 ONLY_IN = {
-    "ibis": {"data", "churn", "indicators", "episodes", "cohorts", "flows/door.py"},
+    "ibis": {"data", "churn", "indicators", "episodes", "cohorts", "flows/door.py", "audit"},
     "duckdb": {"data"},
     "matplotlib": {"plot"},
     "yaml": {"experiment"},

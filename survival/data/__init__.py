@@ -2,6 +2,7 @@
 
 from survival.data.engine import Engine
 from survival.data.headers import customer_attributes
+from survival.data.known import as_of
 from survival.data.opening import epoch_day, fingerprint_inputs, open_tables, tables_from_frames
 from survival.data.spec import DataSpec, Observed, TableSpec
 from survival.data.tables import Tables
@@ -12,6 +13,7 @@ __all__ = [
     "Observed",
     "TableSpec",
     "Tables",
+    "as_of",
     "customer_attributes",
     "epoch_day",
     "fingerprint_inputs",

@@ -38,6 +38,7 @@ class Check:
     counts: dict[str, Count] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     unreadable: dict[tuple[str, str], str] = field(default_factory=dict)
+    staged: dict[str, ir.Table] = field(default_factory=dict)
 
     def customers(self) -> ir.Table | None:
         """The checked customers; None when they cannot be read."""
@@ -97,6 +98,7 @@ class Check:
             return None
         self.problems += ambiguous
         self.counts[name] = counted(self.engine, staged, read, reading)
+        self.staged[name] = staged
         self._judge(name)
         return staged
 

@@ -207,6 +207,7 @@ def _checked(
         fingerprint=prints or {},
         n_customers=check.counts["customers"].used,
         buckets=buckets or max(1, -(-largest // _ROWS_PER_BUCKET)),
+        staged=check.staged,
     )
 
 

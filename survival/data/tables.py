@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ibis.expr.types as ir
@@ -25,6 +25,7 @@ class Tables:
     findings    what the reader should know about the data
     fingerprint table -> file -> size and sha256 of the inputs
     buckets     K; `bucket(k)` has the customers with customer % K == k
+    staged      logical name -> every row as it was read, with its reason under `_reason` (0: used); for the audit
     """
 
     engine: Engine
@@ -38,6 +39,7 @@ class Tables:
     fingerprint: Mapping[str, Mapping[str, Any]]
     n_customers: int
     buckets: int
+    staged: Mapping[str, ir.Table] = field(default_factory=dict)
 
     def bucket(self, k: int) -> Tables:
         """The same tables for the customers of bucket k (0 <= k < buckets); shares the engine."""
