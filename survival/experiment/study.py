@@ -31,6 +31,9 @@ from survival.plot.numbers import count
 from survival.report.document import Block, Report
 from survival.report.tables import display_frame
 
+SAID_ONCE = ("separation", "constant-covariate", "collinear", "competing-causes")  # by the audit, then by the fit
+REVENUE_STUDIES = frozenset({"churn_rate"})
+
 
 @contextmanager
 def opened(config: Experiment, root: Path, step: Steps) -> Iterator[Study]:
@@ -47,12 +50,23 @@ def needed(config: Experiment) -> dict[str, set[str]]:
     grouped_by = [config.cohorts.by] if config.cohorts else []
     if set(PERIODS) & {*grouped_by, *model_names(config)}:
         need["customers"].add("signed_up_on")
+    if _reads_revenue(config):
+        need["customers"].add("signed_up_on")
+        need.setdefault("subscriptions", set()).update({"customer_id", "started_on", "ended_on"})
     return need
 
 
 def wanted(config: Experiment) -> dict[str, set[str]]:
     """Optional columns that are used where they are mapped."""
-    return may_need(*_readers(config))
+    optional = may_need(*_readers(config))
+    if _reads_revenue(config):
+        optional.setdefault("subscriptions", set()).add("mrr")
+    return optional
+
+
+def _reads_revenue(config: Experiment) -> bool:
+    """Whether the study counts revenue beside customers, where subscriptions are there to read it from."""
+    return config.study in REVENUE_STUDIES and "subscriptions" in config.data.tables
 
 
 def _readers(config: Experiment) -> list[Definition | Indicator]:
@@ -181,17 +195,21 @@ class Study:
     def episodes(self, name: str) -> pd.DataFrame:
         """The episodes that models are fitted to: covariates of the formula, missing values dealt with as configured."""
         if name not in self._fitted:
-            at_risk = self.spells(name)
-            self.step(f"{name}: episodes")
-            planned = episodes(
-                at_risk, self.indicators, attributes=self.attributes, update_every=self.config.update_every
-            )
-            self.note(planned.findings, about=name)
-            self._built[name] = planned.build(progress=self.step.part)
-            frame, findings = handled(self._built[name].frame(), model_names(self.config), self.config.model.missing)
+            frame, findings = handled(self.built(name).frame(), model_names(self.config), self.config.model.missing)
             self.note(findings, about=name)
             self._fitted[name] = frame
         return self._fitted[name]
+
+    def built(self, name: str) -> BuiltEpisodes:
+        """The same in the scratch database, as they are counted: missing values included."""
+        if name not in self._built:
+            at_risk = self.spells(name)
+            self.step(f"{name}: episodes")
+            every = self.config.update_every
+            planned = episodes(at_risk, self.indicators, attributes=self.attributes, update_every=every)
+            self.note(planned.findings, about=name)
+            self._built[name] = planned.build(progress=self.step.part)
+        return self._built[name]
 
     def lagged_episodes(self, name: str, lags: Iterable[int]) -> Iterator[tuple[int, pd.DataFrame]]:
         """The same, once for each lag of all indicators together; all on the risk set of the longest lag."""
@@ -217,7 +235,8 @@ class Study:
         prefix = f"{about}: " if about and len(self.definitions) > 1 else ""
         for finding in findings:
             named = finding if not prefix else replace(finding, subject=f"{prefix}{finding.subject}")
-            if named not in self._noted:
+            said = named.id in SAID_ONCE and any((f.id, f.subject) == (named.id, named.subject) for f in self._noted)
+            if not said and named not in self._noted:
                 self._noted.append(named)
 
     def findings(self) -> tuple[Finding, ...]:

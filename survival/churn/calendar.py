@@ -1,0 +1,108 @@
+"""Spells on the calendar: who was a customer when a month began, who left in it, and what they paid.
+
+A month is a number, 12 x year + month - 1. Whoever entered in an earlier month and left in this one or later was a customer
+at its start, so the months of entry and exit say everything: one GROUP BY, whatever the number of customers.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+
+from survival.churn.spells import Spells
+from survival.errors import DataError
+
+_EPOCH = dt.date(1970, 1, 1)
+REVENUE = "mrr"
+
+
+@dataclass(frozen=True, eq=False)
+class Calendar:
+    """Spells by month of entry and exit.
+
+    cells    entered, left (months), churned (bool), spells: how many entered and left then
+    first    the first month seen from its first day on by all who were customers then
+    last     the last month seen to its end; before `first` when there is none
+    revenue  one row a month from `first` to `last`, or None where subscriptions have no mrr: month; known, unknown:
+             customers at its start whose mrr is (not) known; mrr, mrr_lost: of all known and of those who churned in
+             it; squares, squares_lost: the sums of their squares
+    """
+
+    cells: pd.DataFrame
+    first: int
+    last: int
+    revenue: pd.DataFrame | None
+
+
+def calendar(spells: Spells) -> Calendar:
+    """The spells at risk by calendar month of entry and exit. Raises DataError when they have no calendar (no signup)."""
+    rows, engine = spells.at_risk, spells.tables.engine
+    if engine.count(rows.filter(rows.origin.isnull())):  # noqa: PD003
+        raise DataError("churn by calendar month needs signup dates; this definition has tenures only")
+    dated = rows.select("customer", "spell", "churned", since=rows.origin + rows.entry, until=rows.origin + rows.exit)
+    months = dated.mutate(entered=month_of(dated.since), left=month_of(dated.until))
+    cells = months.group_by("entered", "left", "churned").aggregate(
+        spells=months.count(), since=months.since.min(), until=months.until.max()
+    )
+    frame = engine.arrow(cells).to_pandas().sort_values(["entered", "left", "churned"], ignore_index=True)
+    first, last = _first(spells, int(frame["since"].min())), _last(int(frame["until"].max()))
+    frame = frame.drop(columns=["since", "until"]).astype({"entered": int, "left": int, "spells": int})
+    return Calendar(frame, first, last, _revenue(spells, months, first, last))
+
+
+def month_of(day: ir.IntegerValue) -> ir.IntegerValue:
+    """The month of an epoch day, as a number."""
+    date = ibis.date(1970, 1, 1) + day.as_interval("D")
+    return date.year().cast("int32") * 12 + date.month().cast("int32") - 1
+
+
+def _number(day: int) -> int:
+    date = _EPOCH + dt.timedelta(days=day)
+    return 12 * date.year + date.month - 1
+
+
+def _first(spells: Spells, earliest: int) -> int:
+    """Late entrants are seen from the day after from + warm-up; before anybody entered there is nothing to see."""
+    from_day = spells.tables.from_day
+    seen = earliest if from_day is None else max(earliest, from_day + spells.warm_up)
+    return _number(seen) + 1
+
+
+def _last(latest: int) -> int:
+    """The month that ends on or before the last day that anybody was followed to."""
+    return _number(latest + 1) - 1
+
+
+def _revenue(spells: Spells, months: ir.Table, first: int, last: int) -> pd.DataFrame | None:
+    bought = spells.tables.facts.get("subscriptions")
+    if bought is None or REVENUE not in bought.columns or last < first:
+        return None
+    running = bought.select(
+        "customer", "mrr", began=month_of(bought.started), over=month_of(bought.ended).fill_null(last + 1)
+    )
+    both = months.join(running, "customer")
+    # Running when month m begins: started in an earlier month, and ended in m or later.
+    low = ibis.greatest(both.entered, both.began, first - 1) + 1
+    high = ibis.least(both.left, both.over, last) + 1
+    paid = both.mutate(low=low, high=high).filter(low < high)
+    paid = paid.select("customer", "spell", "churned", "left", "mrr", month=ibis.range(paid.low, paid.high).unnest())
+    each = paid.group_by("customer", "spell", "month").aggregate(
+        mrr=paid.mrr.sum(),
+        unknown=paid.mrr.isnull().cast("int32").sum(),  # noqa: PD003
+        lost=(paid.churned & (paid.left == paid.month)).max(),
+    )
+    known = each.unknown == 0
+    value = known.ifelse(each.mrr, 0.0)
+    lost = each.lost.ifelse(value, 0.0)
+    sums = each.group_by("month").aggregate(
+        known=known.cast("int64").sum(), unknown=(~known).cast("int64").sum(), mrr=value.sum(), mrr_lost=lost.sum(),
+        squares=(value * value).sum(), squares_lost=(lost * lost).sum(),
+    )  # fmt: skip
+    frame = spells.tables.engine.arrow(sums).to_pandas()
+    counts = {"month": int, "known": int, "unknown": int}
+    frame = frame.set_index("month").reindex(range(first, last + 1), fill_value=0).rename_axis("month").reset_index()
+    return frame.astype(counts)
