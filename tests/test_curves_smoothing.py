@@ -126,3 +126,16 @@ def test_steps_that_are_no_hazard(change: dict[str, object], said: str) -> None:
     given = {"time": [3.0, 10.0], "increment": [0.1, 0.2], "variance": [0.01, 0.02], **change}
     with pytest.raises(ArgumentError, match=said):
         smooth_hazard(**given)  # type: ignore[arg-type]
+
+
+def test_a_lattice_of_days_does_not_hide_the_shape_from_the_bandwidth() -> None:
+    # A short wave seen through thousands of churns a day: the widest window would flatten it, ties or not.
+    day = np.arange(1.0, 366)
+    rate = 0.002 + 0.006 * np.exp(-0.5 * ((day - 120) / 15) ** 2)
+    at_risk = 20_000 * np.exp(-np.cumsum(rate))
+    noise = np.random.default_rng(3).normal(size=day.size)
+    variance = rate / at_risk
+    width = choose_bandwidth(day, rate + noise * np.sqrt(variance), variance, 0.0, 365.0)
+    assert 10 < width < 45
+    curve = smooth_hazard(day, rate, variance, upper=365.0, at=[120.0])
+    assert curve.hazard[0] > 0.9 * rate.max()

@@ -89,7 +89,7 @@ def _edges(cuts: ArrayLike | None, width: float, offset: float, times: Sequence[
     first, last = int(np.floor((low - offset) / width)), int(np.ceil((high - offset) / width))
     if last - first > 100_000:
         raise ArgumentError(f"width {width!r} cuts {high - low:g} into more than 100,000 pieces")
-    return offset + width * np.arange(first, last + 1)
+    return (offset + width * np.arange(first, last + 1)).astype(np.float64)
 
 
 def _pieces(group: CohortCounts, edges: Floats, level: float) -> pd.DataFrame:
@@ -123,5 +123,8 @@ def _pieces(group: CohortCounts, edges: Floats, level: float) -> pd.DataFrame:
 def poisson_limits(events: Floats, level: float) -> tuple[Floats, Floats]:
     """Exact limits (m,), (m,) of the mean of Poisson counts (m,); 0 below no events. Source: Garwood 1936."""
     tail = (1 - level) / 2
-    low = np.where(events > 0, chdtri(2 * np.maximum(events, 1e-300), 1 - tail) / 2, 0.0)
-    return low.astype(np.float64), np.asarray(chdtri(2 * events + 2, tail) / 2, np.float64)
+    low, high = np.zeros_like(events), np.empty_like(events)
+    some = events > 0
+    low[some] = chdtri(2 * events[some], 1 - tail) / 2
+    high[:] = chdtri(2 * events + 2, tail) / 2
+    return low, high
