@@ -8,10 +8,12 @@ import numpy as np
 from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+from scipy.special import ndtr
 
 Floats = NDArray[np.float64]
 _NODES = 80
 _NARROWEST = 2e-4  # of a range of a: below it the range is taken as wide, which is on the safe side
+_SHORTEST = 0.01  # stretch of τ: a shorter one is taken as long, on the safe side; polynomials do not resolve it
 _DEGREE = 60  # of the polynomials for the stationary process, whose eigenfunctions are smooth
 _FURTHEST = 7.0  # standard deviations: 1e-11 beyond, at each time
 
@@ -91,6 +93,9 @@ def stationary_within(c: float, lasts: float) -> float:
     Σ_j e^(-λ_j·lasts) ⟨1, f_j⟩² over the even eigenfunctions f_j of -f'' + x f' that vanish at ±c, found by Galerkin's
     method on polynomials; all under the standard normal density φ.
     """
+    if lasts <= 0:
+        return float(2 * ndtr(c) - 1)
+    lasts = max(lasts, _SHORTEST)
     nodes, weights = _gauss(2 * _DEGREE)
     x = c * nodes
     density = weights * c * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)

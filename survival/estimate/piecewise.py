@@ -15,6 +15,7 @@ from survival.errors import ArgumentError
 from survival.estimate.cohort_counts import CohortCounts, cohort_counts, counts
 from survival.estimate.intervals import normal_quantile
 from survival.findings import Finding
+from survival.flows.columns import read_columns
 
 Floats = NDArray[np.float64]
 MONTH = 30.4375  # days
@@ -65,9 +66,8 @@ def piecewise_hazard(
     sets = cohort_counts(frame, stop, event, start, by=by, weights=weights, customer=customer, spell=spell, order=order)
     edges = _edges(cuts, width, offset, [group.time for group in sets])
     table = pd.concat([_pieces(group, edges, level) for group in sets], ignore_index=True)
-    whole = bool((table["events"] == np.rint(table["events"])).all())
     findings = list(sets.findings)
-    if whole:
+    if _counts_customers(frame, weights, sets.groups):
         table["events"] = counts(table["events"].to_numpy(float))
     else:
         table[["ci_lower", "ci_upper"]] = np.nan
@@ -75,6 +75,15 @@ def piecewise_hazard(
         findings.append(Finding("weights-are-no-counts", "warning", str(weights or "weights"), message))
     table["level"] = level
     return PiecewiseHazard(table, level, tuple(findings))
+
+
+def _counts_customers(frame: Any, weights: str | None, groups: Sequence[CohortCounts]) -> bool:
+    """Are all weights whole? Flows no longer have the weights, but their sums."""
+    if weights is not None:
+        values = [read_columns(frame, [weights])[weights].to_numpy(float)]
+    else:
+        values = [column for group in groups for column in (group.events, group.entered, group.censored)]
+    return all(bool((one == np.rint(one)).all()) for one in values)
 
 
 def _edges(cuts: ArrayLike | None, width: float, offset: float, times: Sequence[Floats]) -> Floats:
