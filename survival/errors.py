@@ -58,6 +58,10 @@ class ConvergenceError(EstimationError):
     """Newton's method did not converge."""
 
 
+class AuditError(SurvivalError):
+    """Findings of the audit that the config does not allow: nothing was fitted; names each with its way out."""
+
+
 class ResultsError(SurvivalError):
     """Results that cannot be written or read; earlier results are untouched."""
 

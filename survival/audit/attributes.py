@@ -20,6 +20,7 @@ from survival.flows.table import Flows
 
 _BINNED = "audited"  # the column in which an attribute's values are grouped
 _TOLD, _LEFT_OPEN = 0.97, 0.2  # share of outcomes that an attribute tells; of those that guessing leaves open
+_GUESSED = 0.95  # where nearly all leave, or nearly all stay, there is nothing to tell
 _FEW = 30  # customers below which nothing is said
 _EARLY, _LATE = 0.1, 0.5  # the first tenth of the churns, and the later half
 _EXPECTED, _RARE = (
@@ -148,7 +149,7 @@ def _restates(counts: Flows, name: str) -> list[Finding]:
     total, left = spells.sum(), churns.sum()
     told = float(np.maximum(churns, spells - churns).sum() / total)
     guessed = float(max(left, total - left) / total)
-    if total < _FEW or told < _TOLD or 1 - told > _LEFT_OPEN * (1 - guessed):
+    if total < _FEW or guessed > _GUESSED or told < _TOLD or 1 - told > _LEFT_OPEN * (1 - guessed):
         return []
     message = (
         f"'{name}' tells of {told:.1%} of the customers whether they left (without it {guessed:.1%} could be guessed): it restates "

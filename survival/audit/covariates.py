@@ -44,7 +44,8 @@ def switches(flows: Flows, flags: Sequence[str], texts: Sequence[str]) -> Switch
         rows.append(flows.patterns[name].to_numpy(float))
     for name in texts:
         column = flows.patterns[name].astype(object)
-        for level in sorted(column.dropna().unique(), key=str):
+        levels = sorted(column.dropna().unique(), key=str)
+        for level in levels[1:] if len(levels) == 2 else levels:  # of two levels, either says all
             names.append(f"{name}[T.{level}]")
             rows.append((column == level).to_numpy(float))
     days = np.bincount(flows.pattern, flows.time * (flows.exited - flows.entered), minlength=size).astype(float)
@@ -82,7 +83,7 @@ def _separation(found: Switches, i: int, name: str) -> list[Finding]:
     if min(events) > 0 or sum(events) == 0:
         return []
     expected = sum(events) * days[0 if events[0] == 0 else 1] / sum(days)
-    figure = f"on: {events[0]:,.0f} churns in {days[0]:,.0f} days; off: {events[1]:,.0f} churns in {days[1]:,.0f} days"
+    figure = f"{events[0]:g} events of {days[0]:,.0f} days at = 1, {events[1]:g} events of {days[1]:,.0f} days at = 0"
     side = "on" if events[0] == 0 else "off"
     message = (
         f"nobody churns while '{name}' is {side} ({figure}; {expected:.1f} churns were to be expected there), so its hazard ratio has "
@@ -119,9 +120,7 @@ def coefficients(formula: str, patterns: pd.DataFrame, numbers: Sequence[str]) -
     frame = frame.assign(**{name: np.linspace(1.0, 2.0, len(frame)) ** (i + 1) for i, name in enumerate(numbers)})
     try:
         return len(design(frame, formula)[1].names)
-    except (
-        EstimationError
-    ):  # a transform that the made-up numbers do not suit; the fit says what is wrong, if anything is
+    except EstimationError:  # the made-up numbers do not suit a transform; the fit says what is wrong, if anything is
         return 0
 
 
@@ -153,9 +152,9 @@ def missing_values(
     return tuple(
         Finding(
             "missing-covariate", "error", name,
-            f"'{name}' has no value in {row[f'g{i}']:,} of {row['n']:,} episodes, of {row[f'c{i}']:,} customers, with "
-            f"{row[f'e{i}'] or 0:,} churns. Say what to do with them: `model.missing: drop` leaves them out, `level` gives text a level "
-            "of its own; a threshold makes a flag, which is never missing",
+            f"no value of '{name}' in {row[f'g{i}']:,} of {row['n']:,} episodes, of {row[f'c{i}']:,} customers, with "
+            f"{row[f'e{i}'] or 0:,} churns. Set `model.missing: drop` to leave them out, or `level` to give text a level of its own; "
+            "a threshold makes a flag, which is never missing",
             f"episodes={row[f'g{i}']}, customers={row[f'c{i}']}, churns={row[f'e{i}'] or 0}",
         )
         for i, name in enumerate(names)

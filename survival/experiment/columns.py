@@ -14,19 +14,24 @@ from survival.experiment.source import Source
 
 
 def check_names(path: Path, experiment: Experiment, source: Source, root: Path) -> None:
-    """Raises ConfigError for names of the model that are no indicator, column of customers or cohort, or that are two of them.
+    """Raises ConfigError for names of the model that are no indicator, column of customers or cohort, or that are two of them."""
+    problems = name_problems(experiment, root)
+    if problems:
+        raise ConfigError(render(path, source, problems))
+
+
+def name_problems(experiment: Experiment, root: Path) -> list[Problem]:
+    """The same as a list.
 
     Reads the header of the customers table only; one that cannot be read is left to `open_tables`, which says why.
     """
     if not model_names(experiment):
-        return
+        return []
     try:
         columns = customer_attributes(experiment.data, root=root)
     except DataError:
-        return
-    problems = [p for name in model_names(experiment) for p in _problems(name, experiment, columns)]
-    if problems:
-        raise ConfigError(render(path, source, problems))
+        return []
+    return [p for name in model_names(experiment) for p in _problems(name, experiment, columns)]
 
 
 def _problems(name: str, experiment: Experiment, columns: list[str]) -> list[Problem]:

@@ -12,11 +12,13 @@ from survival.churn import Definition, definition_kinds
 from survival.cohorts import CohortSpec
 from survival.data import DataSpec
 from survival.errors import ConfigError
-from survival.experiment.problems import Problem, from_pydantic, render
+from survival.experiment.problems import Problem, from_pydantic, render, without
 from survival.experiment.references import unresolved
-from survival.experiment.source import Source, read
+from survival.experiment.source import KeyPath, Source, read
 from survival.indicators import Indicator, indicator_kinds
 from survival.spec import Spec
+
+_ROUNDS = 3  # of taking out what cannot be used: a kind mended may show a key that is not
 
 
 class ModelSpec(Spec):
@@ -68,6 +70,7 @@ class Experiment(Spec):
     lag_profile: tuple[Annotated[int, Field(ge=0)], ...] = (0, 7, 14, 30, 60, 90)
     level: float = Field(0.95, gt=0, lt=1, description="of every confidence interval")
     allow: dict[str, str] = Field({}, description="audit finding: the reason for accepting it")
+    strict: bool = Field(False, description="a warning of the audit that is not allowed stops the run before any fit")
     keep_episodes: bool = False
 
     @property
@@ -88,16 +91,37 @@ def load(path: Path, overrides: Sequence[str] = (), studies: Sequence[str] | Non
 
     `studies` names the studies that exist (None: not checked). Raises ConfigError with every problem at once.
     """
-    source = read(path, overrides)
-    source.values.setdefault("name", path.stem)
-    try:
-        experiment = experiment_model().model_validate(source.values)
-    except ValidationError as error:
-        raise ConfigError(render(path, source, from_pydantic(error, experiment_model(), source))) from None
-    problems: list[Problem] = unresolved(experiment, studies)
-    if problems:
+    experiment, source, problems = load_partly(path, overrides, studies)
+    if problems or experiment is None:
         raise ConfigError(render(path, source, problems))
     return experiment, source
+
+
+def load_partly(
+    path: Path, overrides: Sequence[str] = (), studies: Sequence[str] | None = None
+) -> tuple[Experiment | None, Source, list[Problem]]:
+    """The experiment without the keys that cannot be used (None: too little is left), and every problem.
+
+    So one look names all that is wrong: keys, kinds, and the names that mean nothing.
+    """
+    source = read(path, overrides)
+    source.values.setdefault("name", path.stem)
+    model = experiment_model()
+    values, problems, removed = source.values, list[Problem](), set[KeyPath]()
+    for _ in range(_ROUNDS):
+        try:
+            experiment = model.model_validate(values)
+        except ValidationError as error:
+            found = [p for p in from_pydantic(error, model, source) if p.path not in removed and p not in problems]
+            problems += found
+            for problem in found:
+                values, gone = without(values, problem.path)
+                removed.add(gone)
+        else:
+            names = [gone[-1] for gone in removed if gone]  # what was only taken away is not unknown
+            unknown = [p for p in unresolved(experiment, studies) if not any(f"'{n}'" in p.message for n in names)]
+            return experiment, source, problems + unknown
+    return None, source, problems
 
 
 def experiment_model() -> type[Experiment]:

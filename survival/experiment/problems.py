@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -54,6 +56,25 @@ def _line_number(place: str) -> tuple[str, int]:
 def from_pydantic(error: ValidationError, model: type[BaseModel], source: Source) -> list[Problem]:
     """Pydantic's errors in the words of this framework."""
     return [_problem(item, model, source) for item in error.errors(include_url=False)]
+
+
+def without(values: Any, path: KeyPath) -> tuple[Any, KeyPath]:
+    """A copy of a config's values without the key at `path`, and the path of what was taken away.
+
+    With a required key that is missing, an unknown kind or a bad item of a list goes the value that it belongs to.
+    """
+    copy, keys = deepcopy(values), tuple(takewhile(lambda part: isinstance(part, str), path))
+    if keys[-1:] == ("kind",):
+        keys = keys[:-1]
+    holder, depth = copy, 0
+    while depth < len(keys) - 1 and isinstance(holder.get(keys[depth]), dict):
+        holder, depth = holder[keys[depth]], depth + 1
+    if depth < len(keys) and keys[depth] in holder:
+        del holder[keys[depth]]
+        return copy, keys[: depth + 1]
+    if not depth:
+        return copy, ()
+    return without(values, keys[:depth])
 
 
 def _problem(item: Any, model: type[BaseModel], source: Source) -> Problem:

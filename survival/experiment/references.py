@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from survival.audit import CATALOGUE
 from survival.cohorts import COHORT, PERIODS
 from survival.errors import ArgumentError
 from survival.estimate.design import formula_variables
@@ -42,7 +43,21 @@ def unresolved(experiment: Experiment, studies: Sequence[str] | None) -> list[Pr
     problems = [*_unknown_study(experiment, studies), *_unknown_definitions(experiment), *_unmapped_tables(experiment)]
     unreadable = _unreadable_formula(experiment)
     problems += unreadable or [*_two_meanings(experiment), *_no_cohort(experiment)]
-    return [*problems, *_reserved(experiment.indicators, "indicators")]
+    return [*problems, *_reserved(experiment.indicators, "indicators"), *_unknown_findings(experiment)]
+
+
+def _unknown_findings(experiment: Experiment) -> list[Problem]:
+    """Keys of `allow` that are no finding, and findings that are allowed without a reason."""
+    problems = []
+    for id_, reason in experiment.allow.items():
+        if id_ not in CATALOGUE:
+            near = suggestion(id_, CATALOGUE)
+            problems.append(
+                Problem(("allow", id_), f"no finding '{id_}'.{near} Allowed: {listing(sorted(CATALOGUE))}.")
+            )
+        elif not reason.strip():
+            problems.append(Problem(("allow", id_), "give the reason for accepting it; the report prints it."))
+    return problems
 
 
 def _unknown_study(experiment: Experiment, studies: Sequence[str] | None) -> list[Problem]:

@@ -15,6 +15,7 @@ from rich.console import Console
 from survival.data import fingerprint_inputs
 from survival.errors import ConfigError, SurvivalError
 from survival.experiment import studies
+from survival.experiment.auditing import audited, refuse
 from survival.experiment.columns import check_names
 from survival.experiment.config import Experiment, load
 from survival.experiment.fingerprints import code_hash, hash_of, versions
@@ -109,6 +110,8 @@ def _run(job: Job, force: bool, console: Console) -> None:
     console.print(f"{job.experiment.name}: {job.experiment.study}", highlight=False)
     started = dt.datetime.now(dt.UTC)
     with replacing(job.target) as folder, steps(console) as step, opened(job.experiment, job.root, step) as study:
+        audited(study)
+        refuse(study)
         report = _reported(job, study)
         step("writing the report")
         files = write(report, folder)
