@@ -1,0 +1,73 @@
+"""A retention curve with the interval at each tenure and the band that holds the whole curve."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from survival.plot import style
+from survival.plot.style import Drawing
+
+MOST = 4
+
+
+@style.figure_function
+def simultaneous_band(
+    band: pd.DataFrame,
+    *,
+    by: str = "by",
+    horizon: float | None = None,
+    title: str = "",
+    ylabel: str = "Customers retained",
+) -> Drawing:
+    """Draw `Curves.band().tidy`-like frames, one panel a group (up to four).
+
+    `band`: columns `by`, tenure (days), retention, ci_lower, ci_upper, band_lower, band_upper. The pointwise interval is
+    filled; the limits of the band are thin lines, only where it holds.
+    """
+    groups = style.groups_in_order(band[by]) if len(band) else []
+    if not groups:
+        return style.message("Nobody was at risk: there is no curve to draw.")
+    shown = groups[:MOST]
+    horizon = float(band["tenure"].max() if horizon is None else horizon)
+    wide, high, gap = (5.6, 3.0, 0.4) if len(shown) == 1 else (3.0, 2.3, 0.35)
+    left, bottom, top = 0.8, 0.92, 0.3 + (0.25 if title else 0) if len(shown) > 1 or title else 0.15
+    figure = style.new_figure(left + len(shown) * (wide + gap) - gap + 0.25, bottom + high + top)
+    for number, group in enumerate(shown):
+        axes = style.axes_in_inches(figure, left + number * (wide + gap), bottom, wide, high)
+        _panel(axes, band[band[by] == group], style.colours(len(shown))[number])
+        style.percent_axis(axes)
+        axes.set_xlim(0, horizon)
+        ticks = style.tenure_ticks(horizon, 9 if len(shown) == 1 else 6)
+        style.tenure_axis(axes, ticks, label=number == 0)
+        if number:
+            axes.set_yticklabels([])
+        else:
+            axes.set_ylabel(ylabel)
+        if len(shown) > 1:
+            axes.set_title(style.shorten(str(group), wide, 9, "bold"), fontsize=9, pad=4)
+    _words(figure, left, title, len(groups))
+    return figure
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
+    columns = ("retention", "ci_lower", "ci_upper", "band_lower", "band_upper")
+    t = rows["tenure"].to_numpy(float)
+    kept, low, high, lower, upper = (rows[c].to_numpy(float, na_value=np.nan) for c in columns)
+    axes.fill_between(t, low, high, step="post", color=colour, alpha=0.22, linewidth=0)
+    for limit in (lower, upper):
+        axes.step(t, limit, where="post", color=colour, linewidth=0.9, linestyle=(0, (4, 1.5)), gid="band")
+    axes.step(t, kept, where="post", color=colour)
+
+
+def _words(figure: Drawing, left: float, title: str, groups: int) -> None:
+    width, height = figure.get_size_inches()
+    text = (
+        "Filled: the interval at each tenure by itself. Dashed: the band that holds the whole curve between its ends."
+    )
+    if groups > MOST:
+        text += f" Not shown: the last {groups - MOST} of {groups}."
+    figure.text(left / width, 0.1 / height, text, fontsize=7.5, color=style.SOFT)
+    if title:
+        figure.text(left / width, 1 - 0.08 / height, title, fontweight="bold", fontsize=9.5, va="top")
