@@ -35,9 +35,9 @@ REFERENCES = json.loads((Path(__file__).parent / "references" / "competing.json"
 BREAKS = np.array([30.0, 60.0, 100.0])
 
 
-def data_of(frame: pd.DataFrame, start: str | None = None) -> TenureData:
+def data_of(frame: pd.DataFrame, start: str | None = None, step: float = 0.0) -> TenureData:
     group = cohort_counts(frame, start=start).groups[0]
-    return TenureData(group.time, group.events, group.after - group.at_risk)
+    return TenureData(group.time, group.events, group.after - group.at_risk, step)
 
 
 def company(n: int = 2500, seed: int = 3) -> pd.DataFrame:
@@ -103,7 +103,7 @@ def test_the_published_shifted_beta_geometric(kept: list[float], alpha: float, b
     left = -np.diff(np.round(1000 * np.array([1.0, *kept]))).astype(int)
     rows = [{"stop": k + 1, "event": 1} for k, lost in enumerate(left) for _ in range(lost)]
     rows += [{"stop": 7, "event": 0}] * (1000 - len(rows))
-    made = fit(shifted_beta_geometric(1.0, whole=True), data_of(pd.DataFrame(rows)))
+    made = fit(shifted_beta_geometric(1.0), data_of(pd.DataFrame(rows), step=1.0))
     np.testing.assert_allclose([made.parameters["alpha"], made.parameters["beta"]], [alpha, beta], atol=6e-4)
     np.testing.assert_allclose(made.log_likelihood, likelihood, atol=0.06)
     # r(2) = S(2)/S(1) = (beta + 1) / (alpha + beta + 1)
@@ -132,10 +132,27 @@ def test_the_likelihood_by_hand() -> None:
     np.testing.assert_allclose(log_likelihood(EXPONENTIAL, data, np.array([np.log(0.1)])), 2 * np.log(0.1) - 1.0)
     made = fit(EXPONENTIAL, data)
     np.testing.assert_allclose([made.parameters["rate"], made.covariance[0, 0]], [0.2, 1 / 2], rtol=1e-6)
+    # On whole days a churn at 3 fell between 2 and 3.
+    days = data_of(frame, "start", step=1.0)
+    np.testing.assert_allclose(
+        log_likelihood(EXPONENTIAL, days, np.array([np.log(0.1)])), 2 * np.log(np.expm1(0.1)) - 1.0
+    )
+    np.testing.assert_allclose(fit(EXPONENTIAL, days).parameters["rate"], -np.log(1 - 2 / 10), rtol=1e-6)
     # Cut at 3.5: (0, 3] with its churn, (2, 3.5] and (0, 3.5] without.
     held = data.until(3.5)
     assert held.exposure == 3 + 1.5 + 3.5
     assert held.events.sum() == 1
+
+
+def test_whole_days_do_not_bend_the_tail() -> None:
+    rng = np.random.default_rng(8)
+    n, shape, scale = 60000, 0.6, 40.0
+    frame = pd.DataFrame({"stop": np.minimum(np.ceil(scale * rng.weibull(shape, n)), 300), "event": 1})
+    frame["event"] = (frame["stop"] < 300).astype(int)
+    made = extrapolate(frame, models=["weibull"], horizon=1000).tails[0].chosen.fit.parameters
+    np.testing.assert_allclose([made["shape"], made["scale"]], [shape, scale], rtol=0.015)
+    late = fit(WEIBULL, data_of(frame)).parameters  # as if each churn fell at the end of its day
+    assert late["shape"] > 1.05 * shape
 
 
 def test_tails_are_labelled_and_continue_the_curve() -> None:
@@ -172,10 +189,10 @@ def test_flows_give_the_same_tail_as_customers() -> None:
 
 
 def test_remaining_tenure_and_value_of_a_constant_hazard() -> None:
-    # Everybody is censored at 10 but for one churn, so nearly all is extrapolated by a hazard of 1 churn in 499.95 days.
+    # Everybody is censored at 10 but for one churn, so nearly all is extrapolated by a chance of 1 in 499 each day.
     frame = pd.DataFrame({"stop": [9.0] + [10.0] * 49, "event": [1] + [0] * 49})
     made = extrapolate(frame, horizon=3000, models=["exponential"], cut=9.5)
-    rate, kept = 1 / 499.0, 49 / 50
+    rate, kept = -np.log(1 - 1 / 499), 49 / 50
     area = 9 + kept + kept * (1 - np.exp(-rate * 2990)) / rate
     remaining = made.remaining().iloc[0]
     np.testing.assert_allclose(remaining["days"], area, rtol=1e-4)

@@ -1,7 +1,9 @@
 """Parametric tenure distributions, fitted to flows: the likelihood needs events and net entries by tenure, nothing else.
 
 log L = Σ events(t) log h(t) + Σ (entered(t) - exited(t)) H(t), with H the cumulative hazard: late entry is in the second sum.
-So a fit costs the number of tenures, whatever the number of customers.
+Of whole days it is known only that a churn fell between t - 1 and t: then log(exp(H(t) - H(t - 1)) - 1) takes the place of
+log h(t), which otherwise would date the many early churns half a day late and bend the tail. So a fit costs the number of
+tenures, whatever the number of customers.
 """
 
 from __future__ import annotations
@@ -24,11 +26,15 @@ _STEP = 1e-4  # of finite differences: parameters are logs or of order 1
 
 @dataclass(frozen=True, eq=False)
 class TenureData:
-    """What a fit needs, at m tenures in order: events (m,) and net = entered - exited (m,)."""
+    """What a fit needs, at m tenures in order: events (m,) and net = entered - exited (m,).
+
+    step: how far back of its tenure a churn may have happened: 1 for whole days, 0 for exact times.
+    """
 
     time: Floats
     events: Floats
     net: Floats
+    step: float = 0.0
 
     def until(self, cut: float) -> TenureData:
         """The same, as if observation had ended at tenure `cut`: who is there then is censored, who enters later is not."""
@@ -37,7 +43,7 @@ class TenureData:
         if not time.size or time[-1] < cut:
             time, events, net = np.append(time, cut), np.append(events, 0.0), np.append(net, 0.0)
         net[-1] = -net[:-1].sum()
-        return TenureData(time, events, net)
+        return TenureData(time, events, net, self.step)
 
     @property
     def exposure(self) -> float:
@@ -65,6 +71,7 @@ class ParametricFit:
     theta: Floats
     covariance: Floats
     log_likelihood: float
+    step: float = 0.0
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -79,6 +86,10 @@ class ParametricFit:
     def cumulative_hazard(self, time: Floats, theta: Floats | None = None) -> Floats:
         """H at tenures (m,)."""
         return self.family.cumulative(np.asarray(time, np.float64), self.theta if theta is None else theta)
+
+    def event_slopes(self, time: Floats) -> Floats:
+        """Derivatives (m, p) of the log-likelihood of a churn at tenures (m,): the score is their sum against dN - Y dH."""
+        return self.gradient(lambda theta: _of_events(self.family, time, theta, self.step))
 
     def gradient(self, value: Callable[[Floats], Floats]) -> Floats:
         """Derivatives (..., p) of value(θ) at the estimate, by central differences."""
@@ -107,15 +118,23 @@ def fit(family: Family, data: TenureData) -> ParametricFit:
             f"{family.name}: the likelihood has no maximum inside; too few churns for its parameters"
         )
     covariance = np.linalg.inv(information).astype(np.float64)
-    return ParametricFit(family, theta, covariance, -float(loss(theta)))
+    return ParametricFit(family, theta, covariance, -float(loss(theta)), data.step)
 
 
 def log_likelihood(family: Family, data: TenureData, theta: Floats) -> float:
     """Of unconstrained parameters θ."""
     here = data.events > 0
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        total = data.events[here] @ family.log_hazard(data.time[here], theta)
+        total = data.events[here] @ _of_events(family, data.time[here], theta, data.step)
         return float(total + data.net @ family.cumulative(data.time, theta))
+
+
+def _of_events(family: Family, time: Floats, theta: Floats, step: float) -> Floats:
+    """log h (m,) at tenures (m,), or with a step the log odds of leaving within it."""
+    if not step:
+        return family.log_hazard(time, theta)
+    gained = family.cumulative(time, theta) - family.cumulative(np.maximum(time - step, 0.0), theta)
+    return np.log(np.expm1(gained))
 
 
 def _newton(loss: Callable[[Floats], float], theta: Floats) -> tuple[Floats, Floats]:
@@ -262,12 +281,12 @@ def quantile_breaks(data: TenureData, pieces: int = 4) -> Floats:
     return np.unique(np.array([p for p in places if 0 < p < data.time[-1]]))
 
 
-def shifted_beta_geometric(period: float, *, whole: bool = False) -> Family:
+def shifted_beta_geometric(period: float) -> Family:
     """Customers renew every `period` days, each with a chance of their own, Beta distributed over customers.
 
     Retention after k periods is B(a, b + k) / B(a, b). Within a period the hazard is constant, so that a customer followed
-    for part of one counts for that part; `whole`: every tenure is a whole number of periods, and the likelihood is that
-    of renewals. Source: Fader & Hardie 2007, Journal of Interactive Marketing 21:76-90.
+    for part of one counts for that part; with data whose step is the period the likelihood is that of renewals.
+    Source: Fader & Hardie 2007, Journal of Interactive Marketing 21:76-90.
     """
 
     def renewed(k: Floats, x: Floats) -> Floats:
@@ -282,16 +301,9 @@ def shifted_beta_geometric(period: float, *, whole: bool = False) -> Family:
 
     def log_hazard(t: Floats, x: Floats) -> Floats:
         a, b = np.exp(x[0]), np.exp(x[1])
-        k = np.ceil(t / period - 1e-9)
-        if whole:  # log of the odds of leaving: the last renewal is in H as one that was made
-            return np.log(a) - np.log(b + k - 1)
-        return np.log(np.log1p(a / (b + k - 1)) / period)
+        return np.log(np.log1p(a / (b + np.ceil(t / period - 1e-9) - 1)) / period)
 
-    return Family(
-        "shifted beta geometric",
-        ("alpha", "beta"),
-        total,
-        log_hazard,
-        lambda data: np.array([0.0, np.log(max(1 / (_rate(data) * period) - 1, 0.1))]),
-        np.exp,
-    )
+    def begin(data: TenureData) -> Floats:
+        return np.array([0.0, np.log(max(1 / (_rate(data) * period) - 1, 0.1))])
+
+    return Family("shifted beta geometric", ("alpha", "beta"), total, log_hazard, begin, np.exp)

@@ -13,50 +13,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from survival.errors import ArgumentError, EstimationError
-from survival.estimate import parametric
-from survival.estimate.cohort_counts import CohortCounts, cohort_counts
+from survival.errors import ArgumentError
+from survival.estimate.cohort_counts import cohort_counts
 from survival.estimate.intervals import normal_quantile, retention_interval
-from survival.estimate.kaplan_meier import product_limit
-from survival.estimate.parametric import Family, ParametricFit, TenureData
+from survival.estimate.parametric import ParametricFit
+from survival.estimate.tail_models import MODELS, Tail, tail_of
 from survival.findings import Finding
 
 Floats = NDArray[np.float64]
-MODELS = (
-    "exponential", "weibull", "log-normal", "log-logistic", "generalized gamma", "piecewise exponential",
-    "shifted beta geometric",
-)  # fmt: skip
 YEAR = 365.25
 MONTH = 30.4375
 MIN_AT_RISK = 30
-CUT_SHARE = 2 / 3  # of what was observed: fitted to; the rest judges
 POINTS = 200
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """One model of one group: fitted up to the cut (`early`, judged by `error`) and to everything (`fit`)."""
-
-    name: str
-    early: ParametricFit | None
-    fit: ParametricFit | None
-    error: float
-    reason: str
-
-
-@dataclass(frozen=True, eq=False)
-class Tail:
-    """One group: the Kaplan-Meier curve (time, retention, variance of its log; m rows) up to `splice`, then the model."""
-
-    risk: CohortCounts
-    time: Floats
-    retention: Floats
-    variance: Floats
-    splice: float
-    cut: float
-    noise: float
-    candidates: tuple[Candidate, ...]
-    chosen: Candidate | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +39,9 @@ class Tails:
     def tidy(self) -> pd.DataFrame:
         """by, tenure, retention, ci_lower, ci_upper, model, extrapolated.
 
-        Kaplan-Meier while extrapolated is False; then that curve's last value times the model's conditional retention.
-        Beyond the data the interval holds if the model does; it says nothing about a wrong one.
+        Kaplan-Meier while extrapolated is False; then that curve's last value times the chosen model's conditional retention.
+        Beyond the data the interval spans those of all models that the time after the cut does not tell apart; it holds if
+        one of them does.
         """
         return pd.concat([self._rows(tail) for tail in self.tails], ignore_index=True)
 
@@ -83,16 +52,19 @@ class Tails:
         ]
         if tail.chosen is not None and tail.chosen.fit is not None and self.horizon > tail.splice:
             grid = np.linspace(tail.splice, self.horizon, POINTS + 1)[1:]
-            kept, variance = _beyond(tail, tail.chosen.fit, grid)
-            parts.append(_part(tail, grid, kept, variance, tail.chosen.name, True, self.level))
+            fits = [one.fit for one in tail.rivals if one.fit is not None]
+            each = [_part(tail, grid, *_beyond(tail, fit, grid), tail.chosen.name, True, self.level) for fit in fits]
+            low = np.min([part["ci_lower"] for part in each], axis=0)
+            high = np.max([part["ci_upper"] for part in each], axis=0)
+            parts.append(each[0].assign(ci_lower=low, ci_upper=high))
         return pd.concat(parts, ignore_index=True)
 
     def models(self) -> pd.DataFrame:
-        """by, model, chosen, cut, error, noise, log_likelihood, aic, parameters, reason; in order of error.
+        """by, model, chosen, rival, cut, error, noise, log_likelihood, aic, parameters, reason; in order of error.
 
         error: root mean square of model - Kaplan-Meier after the cut, both given retention until it, weighted by who is at
-        risk; noise: what a true model would have of it, from the curve's own standard error: errors below it are not told
-        apart. log_likelihood, aic, parameters: of the fit to everything.
+        risk; noise: what a true model would have of it, from the curve's own standard error. rival: off by no more than the
+        chosen one and noise. log_likelihood, aic, parameters: of the fit to everything.
         """
         rows = []
         for tail in self.tails:
@@ -100,17 +72,30 @@ class Tails:
                 fitted = one.fit
                 text = "" if fitted is None else ", ".join(f"{k} = {v:.6g}" for k, v in fitted.parameters.items())
                 rows.append(
-                    [tail.risk.label, one.name, one is tail.chosen, tail.cut, one.error, tail.noise,
+                    [tail.risk.label, one.name, one is tail.chosen, one in tail.rivals, tail.cut, one.error, tail.noise,
                      np.nan if fitted is None else fitted.log_likelihood, np.nan if fitted is None else fitted.aic, text,
                      one.reason]
                 )  # fmt: skip
-        columns = ["by", "model", "chosen", "cut", "error", "noise", "log_likelihood", "aic", "parameters", "reason"]
+        columns = [
+            "by",
+            "model",
+            "chosen",
+            "rival",
+            "cut",
+            "error",
+            "noise",
+            "log_likelihood",
+            "aic",
+            "parameters",
+            "reason",
+        ]
         return pd.DataFrame(rows, columns=columns)
 
     def remaining(self, given_tenure: float = 0.0) -> pd.DataFrame:
         """Expected days still to come for who is there at `given_tenure`, up to the horizon.
 
-        by, given_tenure, horizon, model, days, se, ci_lower, ci_upper, extrapolated_share (of the days).
+        by, given_tenure, horizon, model, days, se, ci_lower, ci_upper, extrapolated_share (of the days). se is given the
+        chosen model; the interval spans those of all models not told apart.
         """
         return self._integrated(given_tenure, 0.0, "days", 1.0)
 
@@ -134,22 +119,13 @@ class Tails:
             raise ArgumentError(f"given_tenure must be from 0 to below the horizon {self.horizon:g}; got {given!r}")
         z, rows = normal_quantile(self.level), []
         for tail in self.tails:
-            total, se, share = _area(tail, given, self.horizon, discount)
+            each = [_area(tail, one.fit, given, self.horizon, discount) for one in tail.rivals]
+            total, se, share = each[0] if each else (np.nan, np.nan, np.nan)
+            low = min((value - z * error for value, error, _ in each), default=np.nan)
+            high = max((value + z * error for value, error, _ in each), default=np.nan)
             name = tail.chosen.name if tail.chosen is not None else ""
-            value, error = unit * total, unit * se
-            rows.append(
-                [
-                    tail.risk.label,
-                    given,
-                    self.horizon,
-                    name,
-                    value,
-                    error,
-                    max(value - z * error, 0.0),
-                    value + z * error,
-                    share,
-                ]
-            )
+            limits = [unit * max(low, 0.0), unit * high]
+            rows.append([tail.risk.label, given, self.horizon, name, unit * total, unit * se, *limits, share])
         columns = ["by", "given_tenure", "horizon", "model", what, "se", "ci_lower", "ci_upper", "extrapolated_share"]
         return pd.DataFrame(rows, columns=columns)
 
@@ -180,7 +156,8 @@ def extrapolate(
     default: all of them. Frames or Flows, late entry as in `kaplan_meier`; cost by tenures, not customers.
 
     A model that cannot be fitted is a finding and the others go on. Raises ArgumentError for options out of their rule.
-    Source: likelihoods as lifelines' fitters with entry, and R's survreg; Fader & Hardie 2007.
+    Tenures that are all whole are days: a churn on day t fell between t - 1 and t, and the likelihood knows it.
+    Source: otherwise likelihoods as lifelines' fitters with entry, and R's survreg; Fader & Hardie 2007.
     """
     normal_quantile(level)
     wanted = _wanted(models, period)
@@ -189,7 +166,7 @@ def extrapolate(
     sets = cohort_counts(frame, stop, event, start, by=by, weights=weights, customer=customer, spell=spell, order=order)
     tails, findings = [], list(sets.findings)
     for risk in sets:
-        tail = _tail(risk, wanted, cut, period, min_at_risk)
+        tail = tail_of(risk, wanted, cut, period, min_at_risk)
         tails.append(tail)
         findings += _findings(tail, horizon)
     return Tails(tuple(tails), float(horizon), level, tuple(findings))
@@ -208,88 +185,30 @@ def _wanted(models: Sequence[str] | None, period: float | None) -> list[str]:
     return list(models)
 
 
-def _tail(risk: CohortCounts, names: Sequence[str], cut: float | None, period: float | None, least: float) -> Tail:
-    retention, variance = product_limit(risk.at_risk, risk.events, risk.left_over)
-    empty = np.flatnonzero(risk.after[:-1] == 0)
-    rows = int(empty[0]) + 1 if empty.size else risk.time.size
-    many = np.flatnonzero((risk.at_risk[:rows] >= least) & (retention[:rows] > 0))
-    last = int(many[-1]) if many.size else int(np.flatnonzero(retention[:rows] > 0)[-1])
-    splice = float(risk.time[last])
-    begin = float(risk.time[0])
-    at = float(np.floor(begin + CUT_SHARE * (splice - begin))) if cut is None else float(cut)
-    if not begin < at < splice:
-        raise ArgumentError(
-            f"'{risk.label}': the cut {at:g} must lie inside what is observed with enough customers, {begin:g} to {splice:g}"
-        )
-    data = TenureData(risk.time[:rows], risk.events[:rows], (risk.after - risk.at_risk)[:rows])
-    judged = _Judged(risk, retention, variance, at, last)
-    candidates = tuple(_candidate(name, data, judged, period) for name in names)
-    known = [c for c in candidates if c.fit is not None and np.isfinite(c.error)]
-    chosen = min(known, key=lambda c: c.error) if known else None
-    return Tail(risk, risk.time[:rows], retention[:rows], variance[:rows], splice, at, judged.noise, candidates, chosen)
-
-
-class _Judged:
-    """What happened after the cut: conditional retention (j,) at tenures (j,), weights, the curve's own error."""
-
-    def __init__(self, risk: CohortCounts, retention: Floats, variance: Floats, cut: float, last: int) -> None:
-        before = int(np.searchsorted(risk.time, cut, side="right")) - 1
-        rows = slice(before + 1, last + 1)
-        self.cut, self.time = cut, risk.time[rows]
-        self.kept = retention[rows] / retention[before]
-        self.weight = risk.at_risk[rows] * np.diff(np.concatenate(([cut], self.time)))
-        mean_square = self.kept**2 * (variance[rows] - variance[before])
-        self.noise = float(np.sqrt(self.weight @ mean_square / self.weight.sum()))
-
-    def error(self, fit: ParametricFit) -> float:
-        """Root mean square difference between the model and the curve, both given retention until the cut."""
-        foretold = np.exp(fit.cumulative_hazard(np.array([self.cut])) - fit.cumulative_hazard(self.time))
-        return float(np.sqrt(self.weight @ (foretold - self.kept) ** 2 / self.weight.sum()))
-
-
-def _candidate(name: str, data: TenureData, judged: _Judged, period: float | None) -> Candidate:
-    early = None
-    try:
-        held = data.until(judged.cut)
-        early = parametric.fit(_family(name, held, period), held)
-        return Candidate(name, early, parametric.fit(_family(name, data, period), data), judged.error(early), "")
-    except EstimationError as error:
-        return Candidate(name, early, None, np.nan, str(error))
-
-
-def _family(name: str, data: TenureData, period: float | None) -> Family:
-    if name == "piecewise exponential":
-        return (
-            parametric.piecewise(parametric.quantile_breaks(data)) if data.events.sum() > 0 else parametric.EXPONENTIAL
-        )
-    if name == "shifted beta geometric":
-        assert period is not None
-        renewals = data.time / period
-        whole = bool(np.all(np.abs(renewals - np.rint(renewals)) < 1e-9))
-        return parametric.shifted_beta_geometric(period, whole=whole)
-    return {
-        family.name: family
-        for family in (
-            parametric.EXPONENTIAL, parametric.WEIBULL, parametric.LOG_NORMAL, parametric.LOG_LOGISTIC,
-            parametric.GENERALIZED_GAMMA,
-        )
-    }[name]  # fmt: skip
-
-
 def _at_splice(tail: Tail) -> tuple[float, float]:
     row = int(np.searchsorted(tail.time, tail.splice, side="right")) - 1
     return float(tail.retention[row]), float(tail.variance[row])
 
 
 def _beyond(tail: Tail, fit: ParametricFit, grid: Floats) -> tuple[Floats, Floats]:
-    """Retention at tenures beyond the splice, and the variance of its logarithm: the curve's plus the model's."""
+    """Retention at tenures beyond the splice, and the variance of its logarithm: the curve's, the model's, and twice their
+    covariance, since both rest on the same churns."""
     kept, variance = _at_splice(tail)
 
     def lost(theta: Floats) -> Floats:
         return fit.cumulative_hazard(grid, theta) - fit.cumulative_hazard(np.array([tail.splice]), theta)
 
     slope = fit.gradient(lost)
-    return kept * np.exp(-lost(fit.theta)), variance + np.einsum("ij,jk,ik->i", slope, fit.covariance, slope)
+    rows = (tail.time <= tail.splice) & (tail.risk.events[: tail.time.size] > 0)
+    shared = slope @ fit.covariance @ _common(tail, fit, rows, np.ones(int(rows.sum())))
+    variance = variance + np.einsum("ij,jk,ik->i", slope, fit.covariance, slope) + 2 * shared
+    return kept * np.exp(-lost(fit.theta)), np.maximum(variance, 0.0)
+
+
+def _common(tail: Tail, fit: ParametricFit, rows: NDArray[np.bool_], weight: Floats) -> Floats:
+    """Σ w(t) g(t) d/n (p,) over these churn tenures: the covariance of the score Σ g dM with the curve's Σ w dM/n."""
+    n, d = tail.risk.at_risk[: tail.time.size][rows], tail.risk.events[: tail.time.size][rows]
+    return (weight * d / n) @ fit.event_slopes(tail.time[rows])
 
 
 def _part(
@@ -304,13 +223,15 @@ def _part(
     )  # fmt: skip
 
 
-def _area(tail: Tail, given: float, horizon: float, discount: float) -> tuple[float, float, float]:
+def _area(
+    tail: Tail, fit: ParametricFit | None, given: float, horizon: float, discount: float
+) -> tuple[float, float, float]:
     """∫ exp(-discount (t - given)) S(t)/S(given) dt from given to horizon, its standard error, the extrapolated share.
 
     The variance is that of a restricted mean on the observed part (each churn takes away all that lies beyond it, the tail
     included), plus the model's on the rest.
     """
-    if tail.chosen is None or tail.chosen.fit is None or given < tail.time[0]:
+    if fit is None or given < tail.time[0]:
         return np.nan, np.nan, np.nan
     splice = max(min(tail.splice, horizon), given)
     if given > tail.splice:
@@ -325,7 +246,6 @@ def _area(tail: Tail, given: float, horizon: float, discount: float) -> tuple[fl
         observed, start = float(pieces.sum()), float(kept[-1])
         beyond = np.cumsum(pieces[::-1])[::-1]
         use = (tail.risk.events[inside] > 0) & (tail.risk.left_over[inside] > 0) & (tail.time[inside] > given)
-    fit = tail.chosen.fit
     grid = np.linspace(splice, horizon, 4 * POINTS + 1)
     weight = np.exp(-discount * (grid - given))
 
@@ -338,9 +258,13 @@ def _area(tail: Tail, given: float, horizon: float, discount: float) -> tuple[fl
     variance = float(slope @ fit.covariance @ slope)
     if use.any():
         n, d, left = (a[inside][use] for a in (tail.risk.at_risk, tail.risk.events, tail.risk.left_over))
-        variance += float((beyond[use] + start * more) ** 2 @ (d / (n * left)))
+        weight = beyond[use] + start * more
+        variance += float(weight**2 @ (d / (n * left)))
+        rows = np.zeros(tail.time.size, bool)
+        rows[np.arange(tail.time.size)[inside][use]] = True
+        variance -= 2 * float(slope @ fit.covariance @ _common(tail, fit, rows, weight))
     total = observed + start * more
-    return total, float(np.sqrt(variance)), start * more / total if total > 0 else np.nan
+    return total, float(np.sqrt(max(variance, 0.0))), start * more / total if total > 0 else np.nan
 
 
 def _discounted(days: Floats, discount: float) -> Floats:
@@ -363,7 +287,8 @@ def _findings(tail: Tail, horizon: float) -> list[Finding]:
         message = (
             f"beyond day {tail.splice:g} retention is extrapolated by the {tail.chosen.name} model, which was off by "
             f"{100 * tail.chosen.error:.1f} points of retention on average after day {tail.cut:g} when fitted up to it. "
-            "Intervals there hold only if the model does"
+            f"Intervals there span {len(tail.rivals)} of {len(tail.candidates)} models, which the time after the cut does not tell "
+            "apart, and hold only if one of them does"
         )
         notes.append(Finding("extrapolated", "note", label, message, f"{tail.splice:g} to {horizon:g}"))
     return notes

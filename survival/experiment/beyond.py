@@ -43,7 +43,7 @@ def tail_blocks(study: Study, name: str, mrr: float | None) -> list[Block]:
             name=f"extrapolated_{slug}",
             title=f"Retention, observed and extrapolated, {name}",
             caption=f"Solid: Kaplan-Meier. Dashed, on shaded ground: extrapolated by the {tail.chosen.name} model; its band holds only if "
-            "the model does.",
+            "one of the models that the time after the cut does not tell apart does.",
             alt=f"Retention under {name}: observed, then extrapolated to five years; the numbers are in the table of that name.",
             figure=extrapolated_retention(made.tidy()),
             source=(f"extrapolated_{slug}",),
@@ -62,13 +62,13 @@ def _models(made: Tails, slug: str) -> Table:
             "Model": frame["model"],
             "Off after the cut (points)": [decimal(100 * e, 2) for e in frame["error"]],
             "AIC": [decimal(a, 1) for a in frame["aic"]],
-            "Chosen": np.where(frame["chosen"], "yes", ""),
+            "": np.where(frame["chosen"], "chosen", np.where(frame["rival"], "not told from it", "")),
         }
     )
     note = (
         f"Off: root mean square difference in retention between model and curve after day {count(made.tails[0].cut)}, given retention "
-        f"until then, in percentage points. A true model would be off by about {decimal(100 * made.tails[0].noise, 2)}: smaller "
-        "differences do not tell models apart."
+        f"until then, in percentage points. A true model would be off by about {decimal(100 * made.tails[0].noise, 2)}: models that differ "
+        "by less are not told apart, and intervals beyond the data span all of them."
     )
     return Table(f"tail_models_{slug}", "Which tail foretold best?", frame, shown, notes=(note,))
 
@@ -87,7 +87,7 @@ def _value(study: Study, made: Tails, slug: str, mrr: float | None) -> Table:
             "of which extrapolated": [percent(s) for s in frame["extrapolated_share"]],
         }
     )  # fmt: skip
-    notes = ["Restricted to five years from signup. Intervals hold if the chosen model does."]
+    notes = ["Restricted to five years from signup. Intervals span the models that are not told apart."]
     if mrr is not None:
         values = pd.concat([made.lifetime_value(mrr, DISCOUNT, g) for g in reached], ignore_index=True)
         frame = frame.assign(

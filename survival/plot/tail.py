@@ -69,7 +69,7 @@ def extrapolated_retention(
     if splices and not alone:
         models = "; ".join(f"{group}: {model}" for _, model, group in splices)
         figure.text(0.8 / w, 0.27 / h, style.shorten(f"Models: {models}", 5.6 + right, 8), fontsize=8, color=style.SOFT)
-    foot = "Solid: observed (Kaplan-Meier). Dashed: a model's; its band holds only if the model does."
+    foot = "Solid: observed (Kaplan-Meier). Dashed: a model's; its band spans the models not told apart by what followed the cut."
     if len(groups) > MOST:
         foot += f" Not shown: the last {len(groups) - MOST} of {len(groups)}."
     figure.text(0.8 / w, 0.1 / h, foot, fontsize=8, color=style.SOFT)
