@@ -142,11 +142,13 @@ def _fit(data: CoxData, options: Options, columns: Sequence[int], drop: bool) ->
 
 
 def _finding(name: str, error: EstimationError) -> Finding:
-    figure = ""
+    """What to say of one covariate that is left out; of separation its own 2x2 only, since an error may name many."""
+    figure, why = "", str(error)
     if error.finding == "separation":
         mine = error.table[error.table["covariate"] == name]
         figure = ", ".join(f"{row.events:g} events of {row.episodes:g} at {row.value}" for row in mine.itertuples())
-    return Finding(error.finding, "warning", name, f"the coefficient of '{name}' is not estimable: {error}", figure)
+        why = f"separation: the events lie on one side of it ({figure} episodes). Merge levels, or pass a penalizer"
+    return Finding(error.finding, "warning", name, f"the coefficient of '{name}' is not estimable: {why}", figure)
 
 
 def _maximise(data: CoxData, options: Options) -> Maximum:

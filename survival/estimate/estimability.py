@@ -173,6 +173,7 @@ def _exposure_table(sets: RiskSets, value: Floats, name: str) -> pd.DataFrame:
     low, high = float(value.min()), float(value.max())
     middle = (low + high) / 2
     tolerance = 1e-6 * (high - low)
+    low, high = (0.0 if abs(end) < tolerance else end for end in (low, high))  # what centring leaves of a zero
     above = value > middle
     two_valued = bool((np.minimum(value - low, high - value) <= tolerance).all())
     labels = (f"= {low:.6g}", f"= {high:.6g}") if two_valued else (f"<= {middle:.6g}", f"> {middle:.6g}")
