@@ -65,7 +65,7 @@ def _is_95(means: pd.DataFrame) -> bool:
 
 
 def _row(
-    label: str, value: object, low: object, high: object, p: object = None
+    label: str, value: object, low: object, high: object, p: object = ""
 ) -> tuple[str, float, float, float, str, str]:
     if is_missing(value):
         return (label, np.nan, np.nan, np.nan, "not known", "")
