@@ -13,8 +13,7 @@ import ibis.expr.types as ir
 from pydantic import Field, model_validator
 
 from survival.errors import DataError
-from survival.indicators.threshold import Written
-from survival.spec import Spec
+from survival.spec import Spec, Written
 
 if TYPE_CHECKING:
     from survival.data import Tables

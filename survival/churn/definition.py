@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import ibis
@@ -52,6 +53,16 @@ class Definition(Spec):
     @property
     def windows(self) -> dict[str, int]:
         """Tables in which silence or activity decides churn -> the window in days; the audit's circularity."""
+        return {}
+
+    @property
+    def clock_origin(self) -> str:
+        """What tenure is counted from; definitions that are combined share it."""
+        return "signup"
+
+    @property
+    def parts(self) -> Mapping[str, Definition]:
+        """The definitions that this one combines, by name."""
         return {}
 
     def reads(self) -> Reads:

@@ -28,7 +28,8 @@ class Spells:
 
     `table` holds customer, spell, origin (epoch day or null), entry and exit (tenure, days; null with nothing to
     leave), churned, cause (null unless churned), aside (why there is no day at risk; null: at risk in (entry, exit]).
-    `counts` has one row per reason: aside (null: at risk), customers, churns, person_days.
+    `counts` has one row per reason: aside (null: at risk), customers, spells, churns, person_days. A customer counts
+    once: at risk if any spell is, else under the reason of the first spell.
     """
 
     tables: Tables
@@ -116,7 +117,8 @@ def _placed(tables: Tables, outcomes: ir.Table, warm_up: int) -> ir.Table:
     late = waits & (since > rows.begins)
     entry = late.ifelse(since, rows.begins)
     nobody = rows.aside.notnull()  # noqa: PD004
-    reason = rows.left.ifelse(late.ifelse(LEFT_BEFORE_ENTRY, LEFT_FIRST_DAY), BEGAN_LAST_DAY)
+    before = late | (rows.ends < entry)
+    reason = rows.left.ifelse(before.ifelse(LEFT_BEFORE_ENTRY, LEFT_FIRST_DAY), BEGAN_LAST_DAY)
     aside = nobody.ifelse(rows.aside, (rows.ends <= entry).ifelse(reason, ibis.null("string")))
     none = ibis.null("int32")
     return rows.select(
@@ -126,17 +128,19 @@ def _placed(tables: Tables, outcomes: ir.Table, warm_up: int) -> ir.Table:
         entry=nobody.ifelse(none, entry.cast("int32")),
         exit=nobody.ifelse(none, rows.ends.cast("int32")),
         churned=rows.churned & ~nobody,
-        cause=rows.cause,
+        cause=nobody.ifelse(ibis.null("string"), rows.cause),
         aside=aside,
     )
 
 
 def _counts(tables: Tables, table: ir.Table) -> pd.DataFrame:
-    grouped = table.group_by("aside").aggregate(
-        customers=table.customer.nunique(),
-        spells=table.count(),
-        churns=table.churned.cast("int32").sum(),
-        person_days=table.aside.isnull().ifelse(table.exit - table.entry, 0).sum(),  # noqa: PD003
+    at_risk_first = ibis.window(group_by="customer", order_by=[table.aside.notnull(), table.spell])  # noqa: PD004
+    rows = table.mutate(counted=ibis.row_number().over(at_risk_first) == 0)
+    grouped = rows.group_by("aside").aggregate(
+        customers=rows.counted.cast("int32").sum(),
+        spells=rows.count(),
+        churns=rows.churned.cast("int32").sum(),
+        person_days=rows.aside.isnull().ifelse(rows.exit - rows.entry, 0).sum(),  # noqa: PD003
     )
     frame = tables.engine.arrow(grouped).to_pandas()
     whole = ["customers", "spells", "churns", "person_days"]

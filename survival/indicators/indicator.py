@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 from survival.churn.definition import Reads
 from survival.churn.registry import Registry
 from survival.indicators.deltas import Channel, Lived
-from survival.indicators.threshold import Level, Written
-from survival.spec import Spec
+from survival.indicators.threshold import Level
+from survival.spec import Spec, Written
 
 Sums = Callable[[Channel], Level]  # the running sum of a channel, as a level
 THRESHOLDS = ("below", "at_most", "at_least", "above")

@@ -5,21 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from math import gcd
-from typing import Annotated, Any
 
 import ibis
 import ibis.expr.types as ir
-from pydantic import BeforeValidator, PlainSerializer
 
 EXACT = 2.0**53  # whole numbers up to here are exact as float64
-
-
-def _as_written(value: Any) -> Any:
-    """0.1 in a config is one tenth: the shortest decimal of the float, not its binary value."""
-    return Decimal(repr(value)) if isinstance(value, float) else value
-
-
-Written = Annotated[Decimal, BeforeValidator(_as_written), PlainSerializer(float, return_type=float, when_used="json")]
 
 
 @dataclass(frozen=True)
