@@ -66,11 +66,11 @@ def extrapolated_retention(
                 arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0},
             )  # fmt: skip
     w, h = figure.get_size_inches()
+    missing = f"Not shown: the last {len(groups) - MOST} of {len(groups)}. " if len(groups) > MOST else ""
     if splices and not alone:
         models = "; ".join(f"{group}: {model}" for _, model, group in splices)
-        figure.text(0.8 / w, 0.27 / h, style.shorten(f"Models: {models}", 5.6 + right, 8), fontsize=8, color=style.SOFT)
-    foot = "Solid: observed (Kaplan-Meier). Dashed: a model's; its band spans the models not told apart by what followed the cut."
-    if len(groups) > MOST:
-        foot += f" Not shown: the last {len(groups) - MOST} of {len(groups)}."
+        line = style.shorten(f"{missing}Models: {models}", 5.5 + right, 8)
+        figure.text(0.8 / w, 0.27 / h, line, fontsize=8, color=style.SOFT)
+    foot = "Solid: observed. Dashed: a model; its band spans all models not told apart by the data."
     figure.text(0.8 / w, 0.1 / h, foot, fontsize=8, color=style.SOFT)
     return figure
