@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from survival.estimate.parallel import together
 from survival.estimate.risk_sets import Floats, Ints, RiskSets, sums_by
 
 _TIE = 1e-12  # scores this close, relative to the largest, are one score: equal rows may differ in the last bit
@@ -44,6 +45,15 @@ class _Order:
     after: Ints
 
 
+@dataclass(frozen=True, eq=False)
+class _Events:
+    """The events in order of score: sorted place of their row, slot, weight; (e,) each."""
+
+    place: Ints
+    slot: Ints
+    weight: Floats
+
+
 def concordance(sets: RiskSets, score: Floats, weight: Floats | None, unit: Ints | None) -> Concordance:
     """Concordance of the risk score (n,) of the design rows.
 
@@ -52,29 +62,26 @@ def concordance(sets: RiskSets, score: Floats, weight: Floats | None, unit: Ints
     order = _ordered(score)
     place = np.empty(score.size, np.intp)
     place[order.rows] = np.arange(score.size)
-    event = np.argsort(place[sets.event_row], kind="stable")  # the events in order of score
-    at, slot, mass = place[sets.event_row[event]], sets.event_slot[event], sets.event_weight[event]
-    point_slot, point_weight, pointer = _moves_in_order(sets, order.rows)
-    everyone = np.cumsum(sums_by(point_slot, point_weight, sets.slots))[slot]
-    queries = [(pointer[edge[at]], (slot,)) for edge in (order.first, order.after)]
-    (lower,), (upto,) = _dominance(point_slot, point_weight, queries, sets.slots)
-    # Those who leave at the same time are not compared.
-    leaving = _leaving(slot, order.first[at], mass)
-    concordant, discordant = lower - leaving[0], (everyone - upto) - (leaving[2] - leaving[1])
-    tied = (upto - lower) - (leaving[1] - leaving[0])
-    totals = [float(mass @ counts) for counts in (concordant, discordant, tied)]
+    by_score = np.argsort(place[sets.event_row], kind="stable")
+    row = sets.event_row[by_score]
+    events = _Events(place[row], sets.event_slot[by_score], sets.event_weight[by_score])
+    moves = _moves_in_order(sets, order.rows)
+    tasks = [lambda: _leavers(sets, order, events, moves)]
+    if weight is not None and unit is not None and sets.episodes:
+        tasks.append(lambda: _stayers(sets.slots, order, events, moves[0]))
+    (concordant, discordant, tied), *stayers = together(tasks)
+    totals = [float(events.weight @ counts) for counts in (concordant, discordant, tied)]
     pairs = sum(totals)
     if pairs <= 0:
         return Concordance(np.nan, np.nan, *totals)
     somers = (totals[0] - totals[1]) / pairs
-    error = np.nan
-    if weight is not None and unit is not None and sets.episodes:
-        influence = np.empty(score.size)
-        influence[order.rows] = _staying(point_slot, order, at, slot, mass, sets.slots, somers)
-        influence[sets.event_row[event]] += concordant - discordant - somers * (concordant + discordant + tied)
-        by_unit = np.bincount(unit, weight * influence)
-        error = float(np.sqrt(by_unit @ by_unit)) / pairs / 2
-    return Concordance((somers + 1) / 2, error, *totals)
+    if not stayers or weight is None or unit is None:
+        return Concordance((somers + 1) / 2, np.nan, *totals)
+    influence = np.empty(score.size)
+    influence[order.rows] = stayers[0][0] - stayers[0][1] - somers * sum(stayers[0][1:], stayers[0][0])
+    influence[row] += concordant - discordant - somers * (concordant + discordant + tied)
+    by_unit = np.bincount(unit, weight * influence)
+    return Concordance((somers + 1) / 2, float(np.sqrt(by_unit @ by_unit)) / pairs / 2, *totals)
 
 
 def _ordered(score: Floats) -> _Order:
@@ -94,8 +101,29 @@ def _moves_in_order(sets: RiskSets, rows: Ints) -> tuple[Ints, Floats, Ints]:
         return moves.indices, moves.data, moves.indptr.astype(np.intp)
     # Two movements a row: gathered as one wide element each, which is much faster than indexing pairs.
     slot = moves.indices.astype(np.int32, copy=False).view(np.int64)[rows].view(np.int32)
-    weight = moves.data.view(np.complex128)[rows].view(np.float64)
+    equal = (moves.data[0::2] == moves.data[0]).all()
+    weight = moves.data if equal else moves.data.view(np.complex128)[rows].view(np.float64)
     return slot, weight, np.arange(0, 2 * rows.size + 2, 2)
+
+
+def _leavers(
+    sets: RiskSets, order: _Order, events: _Events, moves: tuple[Ints, Floats, Ints]
+) -> tuple[Floats, Floats, Floats]:
+    """(e,) for each event the weight of those at risk who stay and have a lower score, a higher one, the same."""
+    slot, mass = events.slot, events.weight
+    point_slot, point_weight, pointer = moves
+    first, after = order.first[events.place], order.after[events.place]
+    # Tied ones (or patterns); an episode by itself has only itself between lower and upto.
+    some = np.flatnonzero(after - first > 1) if sets.episodes else np.arange(slot.size)
+    queries = [(pointer[first], (slot,)), (pointer[after[some]], (slot[some],))]
+    (lower,), (upto_tied,) = _dominance(point_slot, point_weight, queries, sets.slots)
+    upto = lower + mass
+    upto[some] = upto_tied
+    everyone = np.cumsum(sums_by(point_slot, point_weight, sets.slots))[slot]
+    # Those who leave at the same time are not compared.
+    leaving = _leaving(slot, first, mass)
+    higher = (everyone - upto) - (leaving[2] - leaving[1])
+    return lower - leaving[0], higher, (upto - lower) - (leaving[1] - leaving[0])
 
 
 def _leaving(slot: Ints, group: Ints, mass: Floats) -> tuple[Floats, Floats, Floats]:
@@ -117,24 +145,24 @@ def _leaving(slot: Ints, group: Ints, mass: Floats) -> tuple[Floats, Floats, Flo
     return sums[0], sums[1], sums[2]
 
 
-def _staying(point_slot: Ints, order: _Order, at: Ints, slot: Ints, mass: Floats, slots: int, somers: float) -> Floats:
-    """(n,) by sorted place: change of (concordant - discordant) - somers x pairs per unit of weight of an episode as the
-    one who stays: who leaves with a higher score makes the pair concordant. at, slot, mass: the events, in order of score."""
+def _stayers(slots: int, order: _Order, events: _Events, point_slot: Ints) -> tuple[Floats, Floats, Floats]:
+    """(n,) by sorted place: for each episode the weight of the events, while it is at risk and stays, with a higher score
+    (concordant pairs), a lower one, the same."""
+    slot, mass = events.slot, events.weight
     begin, end = point_slot[0::2], point_slot[1::2].copy()
-    end[at] -= 1
-    before = np.concatenate(([0], np.cumsum(np.bincount(at, minlength=begin.size))))
+    end[events.place] -= 1
+    before = np.concatenate(([0], np.cumsum(np.bincount(events.place, minlength=begin.size))))
     first, after = before[order.first], before[order.after]
     some = np.flatnonzero(after > first)  # tied with an event
     # Events at slots < k are those at slots <= k - 1.
     queries = [(first, (end - 1, begin - 1)), (after[some], (end[some] - 1, begin[some] - 1))]
     (late, early), (late_upto, early_upto) = _dominance(slot, mass, queries, slots)
-    late -= early
-    late_upto -= early_upto
+    lower = np.subtract(late, early, out=late)
+    tied = np.zeros(begin.size)
+    tied[some] = late_upto - early_upto - lower[some]
     total = np.concatenate(([0.0], np.cumsum(sums_by(slot, mass, slots))))
-    # concordant - discordant - somers x pairs, where lower + tied + higher are all
-    result = (total[end] - total[begin]) * (1.0 - somers) - 2 * late
-    result[some] -= late_upto - late[some]
-    return result
+    higher = total[end] - total[begin] - lower - tied
+    return higher, lower, tied
 
 
 Query = tuple[Ints, tuple[Ints, ...]]
@@ -175,11 +203,13 @@ def _whole_blocks(
         grid[0] = carried
         np.cumsum(grid, axis=0, out=grid)
         carried = grid[-1].copy()
-        grid[:, -1] = 0.0  # so that slot -1 finds nothing
+        grid[:, -1] = 0.0  # what slot -1 finds: the last cell of the row before
+        cells = grid.ravel()
         for (block, many), sums in zip(queries, results):
             here = slice(*np.searchsorted(block, [low, high]))
+            row = (block[here] - low) * width
             for slot, result in zip(many, sums):
-                result[here] = grid[block[here] - low, slot[here]]
+                np.take(cells, row + slot[here], out=result[here], mode="wrap")
     return results
 
 

@@ -119,9 +119,9 @@ def data_from_frame(frame: Any, options: Options) -> CoxData:
     if options.cluster:
         unit = pd.factorize(complete(table, options.cluster, "cluster"))[0].astype(np.intp)
     labels = table[who].to_numpy() if who else None
-    matrix, coding = design(table, options.formula)
+    columns, coding = design(table, options.formula)
     return _centred(
-        sets, matrix, np.ones(1), coding, stratum, values, unit, labels, episodes, None,
+        sets, columns, np.ones(1), coding, stratum, values, unit, labels, episodes, None,
         episodes.customers, float(len(episodes)), episodes.person_days,
     )  # fmt: skip
 
@@ -141,10 +141,10 @@ def data_from_flows(flows: Flows, options: Options) -> CoxData:
     stratum, values = strata_codes(flows.patterns, options.strata)
     sets = flow_risk_sets(flows, stratum, len(values), efron=options.ties == "efron")
     refuse_no_events(sets)
-    matrix, coding = design(flows.patterns, options.formula)
+    columns, coding = design(flows.patterns, options.formula)
     rows = sums_by(flows.pattern, flows.entered, len(flows.patterns))
     return _centred(
-        sets, matrix, rows, coding, stratum, values, None, None, None, flows,
+        sets, columns, rows, coding, stratum, values, None, None, None, flows,
         flows.customers, float(rows.sum()), flows.person_days,
     )  # fmt: skip
 
@@ -168,12 +168,12 @@ def strata_codes(frame: pd.DataFrame, strata: Sequence[str]) -> tuple[Ints | Non
 
 
 def _centred(
-    sets: RiskSets, x: Floats, rows: Floats, coding: Coding, stratum: Ints | None, values: pd.DataFrame,
+    sets: RiskSets, columns: list[Floats], rows: Floats, coding: Coding, stratum: Ints | None, values: pd.DataFrame,
     unit: Ints | None, unit_labels: Any, episodes: EpisodeArrays | None, flows: Flows | None,
     customers: int, n: float, person_time: float,
 ) -> CoxData:  # fmt: skip
-    """Centre and scale the columns in place (this module made them). rows: how many episodes a design row is."""
-    centre, scale, low, high = standardise(x, rows, n)
+    """The columns centred and scaled, and all the rest. rows: how many episodes a design row is."""
+    x, centre, scale, low, high = standardised(columns, rows, n)
     labels = tuple(", ".join(map(str, row)) for row in values.itertuples(index=False, name=None))
     return CoxData(
         sets, x, centre, scale, low, high, coding.names, coding, stratum, labels if len(values.columns) else ("all",),
@@ -181,36 +181,33 @@ def _centred(
     )  # fmt: skip
 
 
-def standardise(x: Floats, rows: Floats, n: float) -> tuple[Floats, Floats, Floats, Floats]:
-    """Centre x (n, p) to mean 0 and scale it to variance 1 (1/(n - 1)), in place; two passes, block by block.
+def standardised(columns: Sequence[Floats], rows: Floats, n: float) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """The columns (n,) as a matrix (n, p) of mean 0 and variance 1 (1/(n - 1)), in row order.
 
-    rows: (n,) or (1,) how many episodes each row stands for, n in all. Returns (p,) each: mean, standard deviation
-    (1 where it is 0), smallest, largest.
+    rows: (n,) or (1,) how many episodes each row stands for, n in all. Returns the matrix, and (p,) each: mean, standard
+    deviation (1 where it is 0), smallest, largest.
     """
-    p = x.shape[1]
-    near = x[:BLOCK].mean(axis=0)  # sums are taken around a point inside the data: offsets must not swallow them
-    total, squares = np.zeros(p), np.zeros(p)
-    low, high = np.full(p, np.inf), np.full(p, -np.inf)
-    for i in range(0, len(x), BLOCK):
-        block = x[i : i + BLOCK]
-        folded = _folded(block)
-        np.minimum(low, folded.min(axis=0).reshape(-1, p).min(axis=0), out=low)
-        np.maximum(high, folded.max(axis=0).reshape(-1, p).max(axis=0), out=high)
-        away = block - near
-        weight = np.ones(len(block)) if rows.size == 1 else rows[i : i + BLOCK]
-        total += weight @ away
-        squares += weight @ (away * away)
-    shift = total / n
-    scale = np.sqrt(np.maximum(squares - n * shift * shift, 0.0) / max(n - 1.0, 1.0))
+    centre, scale, low, high = np.array([_moments(column, rows, n) for column in columns]).T.copy()
     scale[(scale <= 0) | (low == high)] = 1.0
-    centre, inverse = near + shift, 1.0 / scale
-    for i in range(0, len(x), BLOCK):
-        block = x[i : i + BLOCK]
-        block -= centre
-        block *= inverse
-    return centre, scale, low, high
+    x, inverse = np.empty((columns[0].size, len(columns))), 1.0 / scale
+    block = np.empty((len(columns), BLOCK))
+    for i in range(0, len(x), BLOCK):  # column by column into a block that stays in cache, then turned
+        for j, column in enumerate(columns):
+            part = column[i : i + BLOCK]
+            np.subtract(part, centre[j], out=block[j, : part.size])
+        x[i : i + BLOCK] = (block[:, : len(x) - i] * inverse[:, None]).T
+    return x, centre, scale, low, high
 
 
-def _folded(block: Floats) -> Floats:
-    """The block with 16 rows laid side by side, where that goes: long rows reduce faster than short ones."""
-    return block.reshape(-1, 16 * block.shape[1]) if len(block) % 16 == 0 else block
+def _moments(column: Floats, rows: Floats, n: float) -> tuple[float, float, float, float]:
+    """Mean, standard deviation, smallest, largest."""
+    total = squares = 0.0
+    for i in range(0, column.size, 8 * BLOCK):
+        part = slice(i, i + 8 * BLOCK)
+        away = column[part] - column[0]  # around a point of the data: an offset must not swallow the sums
+        weighted = away if rows.size == 1 else away * rows[part]
+        total += float(weighted.sum())
+        squares += float(np.einsum("i,i->", weighted, away))  # not BLAS: it would start threads for this
+    shift = total / n
+    variance = max(squares - total * shift, 0.0) / max(n - 1.0, 1.0)
+    return float(column[0] + shift), float(np.sqrt(variance)), float(column.min()), float(column.max())

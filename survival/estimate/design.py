@@ -21,7 +21,6 @@ from formulaic.parser.types import Factor
 from numpy.typing import NDArray
 
 from survival.errors import ArgumentError, StructureError
-from survival.estimate.partial_likelihood import BLOCK
 
 Floats = NDArray[np.float64]
 Levels = tuple[str, ...]
@@ -48,10 +47,10 @@ class Coding:
         variables = {name: _variable(frame, name, known) for name, known in _pick(frame, self.levels).items()}
         _refuse_missing(variables)
         if self.spec is None:
-            return _plain_matrix(variables, self.levels, len(frame))
+            return np.column_stack(_plain_columns(variables, self.levels))
         with np.errstate(all="ignore"):
             matrix = self.spec.get_model_matrix(pd.DataFrame(variables), context={})
-        return _finite(np.ascontiguousarray(_without_intercept(matrix), np.float64), self.names)
+        return np.column_stack(_finite_columns(matrix, self.names))
 
 
 def formula_variables(formula: str) -> tuple[str, ...]:
@@ -76,8 +75,8 @@ def _names(parsed: Formula) -> set[str]:
     return names
 
 
-def design(frame: pd.DataFrame, formula: str) -> tuple[Floats, Coding]:
-    """The design matrix (n, p), freshly allocated and in row order, and its coding.
+def design(frame: pd.DataFrame, formula: str) -> tuple[list[Floats], Coding]:
+    """The p columns (n,) of the design matrix, some of them the frame's own, and their coding.
 
     Raises ArgumentError for a formula that cannot be parsed or names a column that is not there (with the
     nearest spelling), StructureError for missing or infinite values, naming the columns and their counts.
@@ -89,7 +88,7 @@ def design(frame: pd.DataFrame, formula: str) -> tuple[Floats, Coding]:
     parsed = _parse(formula)
     plain = [str(term) for term in parsed if str(term) != "1"]
     if set(plain) == set(names):
-        return _plain(variables, {name: levels[name] for name in plain}, formula, len(frame))
+        return _plain(variables, {name: levels[name] for name in plain}, formula)
     try:
         with np.errstate(all="ignore"):  # log(0) and the like are refused by name below
             matrix = parsed.get_model_matrix(pd.DataFrame(variables), context={}, na_action="ignore")
@@ -98,7 +97,7 @@ def design(frame: pd.DataFrame, formula: str) -> tuple[Floats, Coding]:
     return _from_formulaic(matrix, formula, levels)
 
 
-def _from_formulaic(matrix: Any, formula: str, levels: Mapping[str, Levels | None]) -> tuple[Floats, Coding]:
+def _from_formulaic(matrix: Any, formula: str, levels: Mapping[str, Levels | None]) -> tuple[list[Floats], Coding]:
     spec = matrix.model_spec
     columns = [name for name in spec.column_names if name != "Intercept"]
     place = {name: i for i, name in enumerate(columns)}
@@ -111,36 +110,30 @@ def _from_formulaic(matrix: Any, formula: str, levels: Mapping[str, Levels | Non
         twice = sorted({name for name in columns if columns.count(name) > 1})
         raise ArgumentError(f"formula '{formula}' makes a column twice: {', '.join(twice)}")
     coding = Coding(formula, tuple(columns), terms, levels, spec)
-    values = np.array(_without_intercept(matrix), np.float64, order="C")
-    return _finite(values, coding.names), coding
+    return _finite_columns(matrix, coding.names), coding
 
 
 def _plain(
-    variables: Mapping[str, Any], levels: Mapping[str, Levels | None], formula: str, rows: int
-) -> tuple[Floats, Coding]:
+    variables: Mapping[str, Any], levels: Mapping[str, Levels | None], formula: str
+) -> tuple[list[Floats], Coding]:
     names: list[str] = []
     terms = {}
     for name, known in levels.items():
         columns = [name] if known is None else [f"{name}[T.{level}]" for level in _coded(known)]
         terms[name] = tuple(range(len(names), len(names) + len(columns)))
         names += columns
-    return _plain_matrix(variables, levels, rows), Coding(formula, tuple(names), terms, levels)
+    return _plain_columns(variables, levels), Coding(formula, tuple(names), terms, levels)
 
 
-def _plain_matrix(variables: Mapping[str, Any], levels: Mapping[str, Levels | None], rows: int) -> Floats:
-    columns: list[tuple[NDArray[Any], int | None]] = []
+def _plain_columns(variables: Mapping[str, Any], levels: Mapping[str, Levels | None]) -> list[Floats]:
+    columns: list[Floats] = []
     for name, known in levels.items():
         if known is None:
-            columns.append((variables[name], None))
+            columns.append(variables[name])
         else:
-            columns += [(variables[name].codes, known.index(level)) for level in _coded(known)]
-    matrix = np.empty((rows, len(columns)))
-    # By blocks, so that the rows stay in cache while their columns are written.
-    for low in range(0, rows, BLOCK):
-        part = slice(low, low + BLOCK)
-        for j, (values, code) in enumerate(columns):
-            matrix[part, j] = values[part] if code is None else values[part] == code
-    return matrix
+            codes = variables[name].codes
+            columns += [(codes == known.index(level)).astype(np.float64) for level in _coded(known)]
+    return columns
 
 
 def _coded(known: Levels) -> Levels:
@@ -237,14 +230,12 @@ def _refuse_missing(variables: Mapping[str, Floats | pd.Categorical]) -> None:
             raise StructureError(f"covariate '{name}' is infinite in {int(np.isinf(column).sum()):,} rows")
 
 
-def _without_intercept(matrix: Any) -> pd.DataFrame:
-    frame = pd.DataFrame(matrix)
-    return frame.drop(columns="Intercept", errors="ignore")
-
-
-def _finite(matrix: Floats, names: Sequence[str]) -> Floats:
-    bad = ~np.isfinite(matrix)
-    if bad.any():
-        counts = ", ".join(f"'{name}' in {n:,} rows" for name, n in zip(names, bad.sum(axis=0)) if n)
+def _finite_columns(matrix: Any, names: Sequence[str]) -> list[Floats]:
+    """The columns of formulaic's matrix without its intercept; StructureError when a term is not finite."""
+    frame = pd.DataFrame(matrix).drop(columns="Intercept", errors="ignore")
+    columns = [frame[name].to_numpy(np.float64) for name in names]
+    bad = {name: int((~np.isfinite(column)).sum()) for name, column in zip(names, columns)}
+    if any(bad.values()):
+        counts = ", ".join(f"'{name}' in {count:,} rows" for name, count in bad.items() if count)
         raise StructureError(f"terms of the formula that are missing or infinite: {counts}")
-    return matrix
+    return columns

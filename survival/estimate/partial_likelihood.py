@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from survival.estimate.parallel import over_rows
 from survival.estimate.risk_sets import Floats, RiskSets, sums_by
 
 BLOCK = 8192  # rows whose weighted copy is alive at a time: stays in cache
@@ -91,23 +92,32 @@ def sum_over_events(sets: RiskSets, x: Floats) -> Floats:
 
 def _pass(sets: RiskSets, x: Floats, beta: Floats, shift: float, risk: Floats) -> tuple[float, Floats, Floats]:
     """One pass over the rows: fills `risk` (n,), and returns the largest linear predictor and the sums of what moves
-    at each slot, (K,) and (K, p). Stops early at a predictor whose exp is out of range. Block by block in cache."""
-    (n, p), k, moves = x.shape, sets.slots, sets.moves
+    at each slot, (K,) and (K, p)."""
+    parts = over_rows(lambda rows: _pass_part(sets, x, beta, shift, risk, rows), x.shape[0])
+    tops, s0, s1 = zip(*parts)
+    return float(np.max(tops)), sum(s0[1:], s0[0]), sum(s1[1:], s1[0])
+
+
+def _pass_part(
+    sets: RiskSets, x: Floats, beta: Floats, shift: float, risk: Floats, part: slice
+) -> tuple[float, Floats, Floats]:
+    """`_pass` over some rows, block by block in cache; stops at a predictor whose exp is out of range."""
+    p, k, moves = x.shape[1], sets.slots, sets.moves
     step = max(4 * BLOCK, 4 * k)  # the sums of a block are K x p: blocks must not be small beside them
     top, s0, s1 = -np.inf, np.zeros(k), np.zeros((k, p))
-    for low in range(0, n, step):
-        rows = slice(low, min(low + step, n))
+    for low in range(part.start, part.stop, step):
+        rows = slice(low, min(low + step, part.stop))
         eta = x[rows] @ beta
         if shift:
             eta -= shift
-        top = max(top, float(eta.max()))
+        top = float(np.maximum(top, eta.max()))
         if not top <= _OVERFLOW:
             break
         r = np.exp(eta, out=risk[rows])
         pointer = moves.indptr[rows.start : rows.stop + 1]
-        part = slice(pointer[0], pointer[-1])
-        mass = moves.data[part] * np.repeat(r, 2 if sets.episodes else np.diff(pointer))
-        slot = moves.indices[part]
+        span = slice(pointer[0], pointer[-1])
+        mass = moves.data[span] * np.repeat(r, 2 if sets.episodes else np.diff(pointer))
+        slot = moves.indices[span]
         s0 += sums_by(slot, mass, k)
         s1 += sparse.csc_matrix((mass, slot, pointer - pointer[0]), shape=(k, r.size), copy=False) @ x[rows]
     return top, s0, s1
@@ -188,12 +198,16 @@ def exposure(sets: RiskSets, total: Floats) -> Floats:
 
 def weighted_gram(x: Floats, weight: Floats) -> Floats:
     """X' diag(weight) X for x (n, p), a block of rows at a time."""
-    p = x.shape[1]
-    total = np.zeros((p, p))
-    for i in range(0, x.shape[0], BLOCK):
-        rows = x[i : i + BLOCK]
-        total += (rows * weight[i : i + BLOCK, None]).T @ rows
-    return total
+
+    def part(rows: slice) -> Floats:
+        total = np.zeros((x.shape[1], x.shape[1]))
+        for i in range(rows.start, rows.stop, BLOCK):
+            block = slice(i, min(i + BLOCK, rows.stop))
+            total += (x[block] * weight[block, None]).T @ x[block]
+        return total
+
+    parts = over_rows(part, x.shape[0], BLOCK)
+    return sum(parts[1:], parts[0])
 
 
 def mean_at_events(at: Likelihood, sets: RiskSets) -> Floats:
