@@ -77,7 +77,8 @@ class BuiltEpisodes:
     """Episodes in the scratch database; neighbours with equal covariates are one row.
 
     `table` holds customer, spell, start, stop (tenure, days), event, began, ended (0/1: churn at stop; no episode of
-    the spell before; none after), cause, and the indicators: a flag as int8, a level as float64 (null: undefined).
+    the spell before; none after), cause, and the indicators: a flag as int8, a level as float64 (null: undefined)
+    or text.
     """
 
     spells: Spells
@@ -214,7 +215,7 @@ def _bucket(
     """The episodes of one bucket: streams -> one row a change day -> levels -> changes only -> stop."""
     columns = {channel: f"c{i}" for i, channel in enumerate(_channels(indicators))}
     spine = spells.select("customer", "spell", "origin", "entry", "exit")
-    parts = [opening(spine, columns), *streams(tables, spine, columns, update_every, quantities.decimals)]
+    parts = [opening(spine, columns), *streams(tables, spine, columns, update_every, quantities)]
     if len(parts) == 1:
         rows = parts[0]
     else:
@@ -285,7 +286,8 @@ def _cut(rows: ir.Table, spells: ir.Table, indicators: Mapping[str, Indicator]) 
             bit = ibis.literal(1 << (i % FLAGS_PER_PATTERN), "int64")
             values[name] = ((rows[f"pattern{i // FLAGS_PER_PATTERN}"] & bit) > 0).cast("int8")
         else:
-            values[name] = rows[f"level_{name}"].cast("float64")
+            level = rows[f"level_{name}"]
+            values[name] = level if level.type().is_string() else level.cast("float64")
     return rows.select(
         "customer",
         "spell",

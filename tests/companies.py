@@ -86,20 +86,26 @@ def date(day: int | None) -> dt.date | None:
     return None if day is None else EPOCH + dt.timedelta(days=day)
 
 
-def frames(company: Company, after: int | None = None) -> dict[str, pd.DataFrame]:
-    """The company as raw logical tables. With `after`, only what is known at the close of that day."""
+def frames(
+    company: Company, after: int | None = None, mapping: dict[str, dict[str, str]] | None = None
+) -> dict[str, pd.DataFrame]:
+    """The company as raw logical tables. With `after`, only what is known at the close of that day.
+
+    `mapping`: table -> key of a row -> logical column; default: COLUMNS.
+    """
+    mapped = COLUMNS if mapping is None else mapping
     tables: dict[str, list[Row]] = {
         "customers": [{"customer_id": c.id, "signed_up_on": date(c.signup), **c.attributes} for c in company.customers]
     }
-    for name, columns in COLUMNS.items():
+    for name, columns in mapped.items():
         rows = tables.setdefault(name, [])
         for customer in company.customers:
             for row in getattr(customer, name):
                 seen = _as_of(row, after)
                 if seen is not None:
-                    values = {to: date(seen[of]) if of in DATES else seen[of] for of, to in columns.items()}
+                    values = {to: date(seen[of]) if of in DATES else seen.get(of) for of, to in columns.items()}
                     rows.append({"customer_id": customer.id, **values})
-    columns = {name: ["customer_id", *mapping.values()] for name, mapping in COLUMNS.items()}
+    columns = {name: ["customer_id", *names.values()] for name, names in mapped.items()}
     return {name: pd.DataFrame(rows, columns=columns.get(name)) for name, rows in tables.items()}
 
 
@@ -125,10 +131,12 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def opened(company: Company, buckets: int = 1, after: int | None = None) -> Tables:
+def opened(
+    company: Company, buckets: int = 1, after: int | None = None, mapping: dict[str, dict[str, str]] | None = None
+) -> Tables:
     """The company through the checks of the data room."""
     return tables_from_frames(
-        frames(company, after),
+        frames(company, after, mapping),
         from_=date(company.start),
         until=date(company.until),
         warm_up=company.warm_up,

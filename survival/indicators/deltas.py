@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import ibis
 import ibis.expr.types as ir
@@ -27,14 +27,40 @@ def conditions(where: Mapping[str, tuple[str, ...]]) -> Conditions:
 
 
 @dataclass(frozen=True)
+class Unit:
+    """What one unit of a running sum means: 10^-decimals, or, with `labels`, the k-th of them (1, 2, ...; 0: none).
+
+    `bound` is the greatest absolute value of a sum.
+    """
+
+    decimals: int = 0
+    bound: float = 2.0**31
+    labels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Channel:
     """One running sum; `shift` moves each of its changes so many days later."""
 
+    snaps: ClassVar[bool] = True  # changes wait for the next mark; False: a change that was known beforehand
     shift: int
+
+    @property
+    def amounts(self) -> tuple[str, str] | None:
+        """Table and column of the amounts that are summed, if they may have decimals; sets the unit."""
+        return None
+
+    def labels(self, tables: Tables) -> tuple[str, ...] | None:
+        """What the levels 1, 2, ... are called, read from all the tables once; None: they are numbers."""
+        return None
 
     def deltas(self, tables: Tables) -> ir.Table:
         """customer, day (epoch day, before the shift), amount (float64, whole numbers)."""
         raise NotImplementedError
+
+    def scaled(self, tables: Tables, unit: Unit) -> ir.Table:
+        """`deltas` in the unit that was found; a channel with `amounts` or `labels` writes this instead."""
+        return self.deltas(tables)
 
 
 @dataclass(frozen=True)
@@ -45,6 +71,11 @@ class Lived(Channel):
         """One change per customer."""
         people = tables.customers
         return people.select(customer=people.customer, day=people.signup, amount=ibis.literal(1.0))
+
+
+@dataclass(frozen=True)
+class Age(Channel):
+    """Days since signup, `shift` days ago; 0 before. It grows by itself at every mark (streams.py), without facts."""
 
 
 @dataclass(frozen=True)
@@ -59,31 +90,65 @@ class Trailing(Channel):
     measure: str
     where: Conditions
 
+    @property
+    def amounts(self) -> tuple[str, str] | None:
+        """Quantities may have decimals."""
+        return (self.table, "quantity") if self.measure == "quantity" else None
+
 
 @dataclass(frozen=True)
 class Distinct(Channel):
-    """How many different values of `column` occurred in the last `window` days; a null is no value."""
+    """How many different values of `column` occurred in the last `window` days (None: ever); a null is no value.
 
-    window: int
+    `among` names the values that count (empty: all).
+    """
+
+    window: int | None
     table: str
     column: str
     where: Conditions
+    among: tuple[str, ...] = ()
 
     def deltas(self, tables: Tables) -> ir.Table:
         """+1 when a value is used after a pause of `window` days or more, -1 when `window` days have passed.
 
         Several uses on one day need no DISTINCT: between them the pause is 0.
         """
-        facts = tables.facts[self.table]
-        used = facts[self.column].notnull()
-        condition = accepted(facts, dict(self.where), f"indicator on {self.table}")
-        facts = facts.filter(used if condition is None else used & condition)
-        days = facts.select("customer", "day", value=facts[self.column])
+        days = self._days(tables)
+        if self.window is None:
+            firsts = days.group_by("customer", "value").aggregate(day=days.day.min())
+            return delta_rows(firsts, firsts.day, 1.0)
         order = ibis.window(group_by=["customer", "value"], order_by="day")
         days = days.mutate(before=days.day.lag().over(order), after=days.day.lead().over(order))
         comes = days.filter(days.before.isnull() | (days.before + self.window < days.day))
         goes = days.filter(days.after.isnull() | (days.after > days.day + self.window))
-        return _changes(comes, comes.day, 1.0).union(_changes(goes, goes.day + self.window, -1.0))
+        return delta_rows(comes, comes.day, 1.0).union(delta_rows(goes, goes.day + self.window, -1.0))
+
+    def _days(self, tables: Tables) -> ir.Table:
+        """customer, day, value: each use that counts."""
+        facts = meeting(tables, self.table, self.where)
+        facts = facts.filter(facts[self.column].notnull())
+        if self.among:
+            facts = facts.filter(facts[self.column].isin(self.among))
+        return facts.select("customer", "day", value=facts[self.column])
+
+
+@dataclass(frozen=True)
+class Dated(Channel):
+    """What happened in the last `window` days, as amounts dated by `dated`; what was before signup does not count."""
+
+    window: int
+    where: Conditions
+
+    def dated(self, tables: Tables) -> ir.Table:
+        """customer, day, amount (float64, whole numbers)."""
+        raise NotImplementedError
+
+    def deltas(self, tables: Tables) -> ir.Table:
+        """The amount on its day, and back when the window has passed."""
+        rows = self.dated(tables).join(tables.customers.select("customer", "signup"), "customer")
+        rows = rows.filter(rows.day >= rows.signup)
+        return delta_rows(rows, rows.day, rows.amount).union(delta_rows(rows, rows.day + self.window, -rows.amount))
 
 
 @dataclass(frozen=True)
@@ -98,16 +163,14 @@ class Open(Channel):
 
     def deltas(self, tables: Tables) -> ir.Table:
         """+1 when a row opens, -1 when it closes; a row that is never open on a day has none."""
-        facts = tables.facts[self.table]
-        condition = accepted(facts, dict(self.where), f"indicator on {self.table}")
-        facts = facts if condition is None else facts.filter(condition)
+        facts = meeting(tables, self.table, self.where)
         rows = facts.join(tables.customers.select("customer", "signup"), "customer")
         start = rows[self.opened] + self.delay
         # Not GREATEST: it skips nulls, and an open end is a null.
         rows = rows.select("customer", start=(start < rows.signup).ifelse(rows.signup, start), end=rows[self.closed])
         rows = rows.filter(rows.end.isnull() | (rows.end > rows.start))
         closed = rows.filter(rows.end.notnull())
-        return _changes(rows, rows.start, 1.0).union(_changes(closed, closed.end, -1.0))
+        return delta_rows(rows, rows.start, 1.0).union(delta_rows(closed, closed.end, -1.0))
 
 
 @dataclass(frozen=True)
@@ -128,9 +191,17 @@ class LatestScore(Channel):
             end = (following < stale).fill_null(False).ifelse(following, stale)
         answers = answers.mutate(end=end, amount=(answers.score + 1).cast("float64"))
         over = answers.filter(answers.end.notnull())
-        return _changes(answers, answers.day, answers.amount).union(_changes(over, over.end, -over.amount))
+        return delta_rows(answers, answers.day, answers.amount).union(delta_rows(over, over.end, -over.amount))
 
 
-def _changes(rows: ir.Table, day: ir.IntegerValue, amount: ir.FloatingValue | float) -> ir.Table:
+def meeting(tables: Tables, table: str, where: Conditions) -> ir.Table:
+    """The rows of a table that meet `where`."""
+    facts = tables.facts[table]
+    condition = accepted(facts, dict(where), f"indicator on {table}")
+    return facts if condition is None else facts.filter(condition)
+
+
+def delta_rows(rows: ir.Table, day: ir.IntegerValue, amount: ir.FloatingValue | float) -> ir.Table:
+    """customer, day, amount, as `Channel.deltas` gives them."""
     value = ibis.literal(amount) if isinstance(amount, float) else amount
     return rows.select(customer=rows.customer, day=day.cast("int32"), amount=value)

@@ -109,10 +109,17 @@ class Windowed(Indicator):
     young: str = "off"
 
     @property
+    def lived(self) -> int:
+        """Days that must have been lived: window (+ baseline); 0 without a window."""
+        return self.days_read
+
+    @property
     def _waits(self) -> Lived | None:
         if self.threshold is None or self.threshold[0] not in ("below", "at_most") or self.young == "literal":
             return None
-        return Lived(shift=self.days_read - 1 + self.lag)
+        if self.lived == 0:
+            return None
+        return Lived(shift=self.lived - 1 + self.lag)
 
     def measured(self) -> tuple[Channel, ...]:
         """The channels of the level itself."""

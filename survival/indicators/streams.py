@@ -14,7 +14,8 @@ import ibis
 import ibis.expr.types as ir
 
 from survival.churn.where import accepted
-from survival.indicators.deltas import Channel, Conditions, Trailing
+from survival.indicators.deltas import Age, Channel, Conditions, Trailing
+from survival.indicators.quantities import Quantities, whole_amount
 
 if TYPE_CHECKING:
     from survival.data import Tables
@@ -36,18 +37,22 @@ def clipped(mark: ir.IntegerValue, entry: ir.IntegerValue) -> ir.IntegerValue:
     return (mark < entry).ifelse(entry, mark).cast("int32")
 
 
-def streams(tables: Tables, spine: ir.Table, columns: Columns, update_every: int, decimals: int) -> list[ir.Table]:
+def streams(
+    tables: Tables, spine: ir.Table, columns: Columns, update_every: int, quantities: Quantities
+) -> list[ir.Table]:
     """Wide rows (customer, spell, at, a column per channel) of every channel, placed on the clocks of `spine`.
 
-    `spine` has customer, spell, origin, entry, exit. `decimals` is how many digits of quantities count.
+    `spine` has customer, spell, origin, entry, exit. `quantities` has the unit of every channel.
     """
     trailing = [c for c in columns if isinstance(c, Trailing)]
     wide = [
-        _scan(tables, spine, [c for c in trailing if c.table == table], columns, update_every, decimals)
+        _scan(tables, spine, [c for c in trailing if c.table == table], columns, update_every, quantities)
         for table in sorted({c.table for c in trailing})
     ]
-    single = [c for c in columns if not isinstance(c, Trailing)]
-    return [*wide, *([_placed(tables, spine, single, columns, update_every)] if single else [])]
+    ticking = [c for c in columns if isinstance(c, Age)]
+    wide += [_ticking(tables, spine, ticking, columns, update_every)] if ticking else []
+    single = [c for c in columns if not isinstance(c, Trailing | Age)]
+    return [*wide, *([_placed(tables, spine, single, columns, update_every, quantities)] if single else [])]
 
 
 def opening(spine: ir.Table, columns: Columns) -> ir.Table:
@@ -62,29 +67,59 @@ def _wide(rows: ir.Table, at: ir.IntegerValue, columns: Columns, amounts: Mappin
 
 
 def _placed(
-    tables: Tables, spine: ir.Table, channels: Sequence[Channel], columns: Columns, update_every: int
+    tables: Tables,
+    spine: ir.Table,
+    channels: Sequence[Channel],
+    columns: Columns,
+    update_every: int,
+    quantities: Quantities,
 ) -> ir.Table:
     """The deltas of several channels under one another, placed by one join."""
     parts = []
     for i, channel in enumerate(channels):
-        deltas = channel.deltas(tables)
+        deltas = channel.scaled(tables, quantities.unit(channel))
         which = ibis.literal(i, "int32")
         parts.append(deltas.select("customer", "amount", day=(deltas.day + channel.shift).cast("int32"), which=which))
     rows = parts[0] if len(parts) == 1 else parts[0].union(*parts[1:])
     rows = rows.join(spine, "customer")
-    rows = rows.mutate(at=clipped(snapped(rows.day - rows.origin, update_every), rows.entry))
+    tenure = rows.day - rows.origin
+    mark = snapped(tenure, update_every)
+    foreseen = [i for i, channel in enumerate(channels) if not channel.snaps]
+    if foreseen and update_every > 1:
+        mark = rows.which.isin(foreseen).ifelse(tenure, mark)
+    rows = rows.mutate(at=clipped(mark, rows.entry))
     rows = rows.filter(rows["at"] < rows.exit)
     zero = ibis.literal(0.0)
     amounts = {columns[c]: (rows.which == i).ifelse(rows.amount, zero) for i, c in enumerate(channels)}
     return _wide(rows, rows["at"], columns, amounts)
 
 
+def _ticking(tables: Tables, spine: ir.Table, channels: Sequence[Age], columns: Columns, update_every: int) -> ir.Table:
+    """Ages grow by themselves: a row at entry and at every mark after it."""
+    rows = spine.join(tables.customers.select("customer", "signup"), "customer")
+    rows = rows.mutate(since=(rows.origin - rows.signup).cast("int32"), last=rows.entry - rows.entry % update_every)
+    rows = rows.mutate(mark=ibis.range(rows["last"], rows.exit, update_every).unnest().cast("int32"))
+    amounts: dict[str, ir.Value] = {}
+    for channel in channels:
+        now = rows.since + rows.mark - channel.shift
+        now = (now < 0).ifelse(0, now)
+        grown = now - (now < update_every).ifelse(0, now - update_every)
+        amounts[columns[channel]] = (rows.mark == rows["last"]).ifelse(now, grown).cast("float64")
+    return _wide(rows, clipped(rows.mark, rows.entry), columns, amounts)
+
+
 def _scan(
-    tables: Tables, spine: ir.Table, channels: Sequence[Trailing], columns: Columns, update_every: int, decimals: int
+    tables: Tables,
+    spine: ir.Table,
+    channels: Sequence[Trailing],
+    columns: Columns,
+    update_every: int,
+    quantities: Quantities,
 ) -> ir.Table:
     """All trailing sums of one table from one scan: summed per customer and mark, then exploded over their offsets."""
     sources = {key: f"v{i}" for i, key in enumerate(dict.fromkeys((c.measure, c.where) for c in channels))}
     offsets = sorted({o for c in channels for o in (c.shift, c.shift + c.window)})
+    decimals = max(quantities.unit(c).decimals for c in channels)
     rows = _daily(tables, channels[0].table, sources, decimals, by_day=update_every == 1)
     rows = rows.join(spine, "customer")
     rows = rows.mutate(tenure=rows.day - rows.origin)
@@ -119,7 +154,7 @@ def _daily(tables: Tables, table: str, sources: Mapping[Source, str], decimals: 
     values: dict[str, ir.Value] = {}
     for (measure, where), name in sources.items():
         condition = accepted(facts, dict(where), f"indicator on {table}")
-        value = whole_quantity(facts, decimals) if measure == "quantity" else ibis.literal(1.0)
+        value = whole_amount(facts, "quantity", decimals) if measure == "quantity" else ibis.literal(1.0)
         values[name] = value if condition is None else condition.ifelse(value, ibis.literal(0.0))
     rows = facts.select("customer", "day", **values)
     counts_days = any(measure == "active_days" for measure, _ in sources)
@@ -130,14 +165,6 @@ def _daily(tables: Tables, table: str, sources: Mapping[Source, str], decimals: 
         for (measure, _), name in sources.items()
     }
     return rows.group_by("customer", "day").aggregate(**sums)
-
-
-def whole_quantity(facts: ir.Table, decimals: int) -> ir.FloatingValue:
-    """Quantity in units of 10^-decimals; 1 a row where the table has no quantity."""
-    if "quantity" not in facts.columns:
-        return ibis.literal(float(10**decimals))
-    quantity = facts.quantity.fill_null(1.0)
-    return quantity if decimals == 0 else (quantity * float(10**decimals)).round().cast("float64")
 
 
 def _to_marks(rows: ir.Table, values: Sequence[str], offsets: Sequence[int], update_every: int) -> ir.Table:

@@ -18,6 +18,7 @@ class Level:
 
     `up` and `down` are positive. `denominator` None is 1. `defined` None: always; otherwise where the level is. A
     numerator over a denominator of 0 is infinite. `bound` is the greatest absolute value that a column can take.
+    `labels` are what the levels 1, 2, ... of a text are called.
     """
 
     numerator: ir.NumericValue
@@ -26,6 +27,13 @@ class Level:
     down: int = 1
     defined: ir.BooleanValue | None = None
     bound: float = 2.0**31
+    labels: tuple[str, ...] | None = None
+
+    def text(self, nothing: str) -> ir.StringValue:
+        """The label of the level: the first for 1, the second for 2, ...; `nothing` for 0."""
+        code = self.numerator.cast("int32")
+        labels = [(code == i, ibis.literal(label)) for i, label in enumerate(self.labels or (), start=1)]
+        return ibis.cases(*labels, else_=ibis.literal(nothing)) if labels else ibis.literal(nothing)
 
     def number(self) -> ir.NumericValue:
         """The level as float64; null where it is undefined."""
