@@ -39,11 +39,18 @@ def run(configs: Configs, set_: Set = None, results: Results = None, force: Forc
 
 
 @app.command()
-def check(config: Annotated[Path, typer.Argument(show_default=False)], set_: Set = None) -> None:
-    """Check a config and its data without fitting anything; prints what was read, set aside and noticed."""
+def check(
+    config: Annotated[Path, typer.Argument(show_default=False)],
+    set_: Set = None,
+    json_: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    look_ahead: Annotated[
+        bool, typer.Option("--look-ahead", help="rebuild from truncated facts: nothing before the cut may differ")
+    ] = False,
+) -> None:
+    """Check a config and its data without fitting anything; exits with 2 when a finding would stop a run."""
     from survival.experiment.check import check as check_experiment
 
-    if not check_experiment(config, set_ or [], _console()):
+    if not check_experiment(config, set_ or [], _console(), as_json=json_, rebuild=look_ahead):
         raise typer.Exit(2)
 
 
@@ -92,6 +99,9 @@ def init(directory: Annotated[Path, typer.Argument(help="a new or empty folder",
     typer.echo(f"wrote {directory}/\nNext: cd {directory} && make experiment")
 
 
+_INTERRUPTED = 130  # as shells have it: 128 + SIGINT
+
+
 def _console() -> Console:
     return Console(stderr=True)
 
@@ -102,8 +112,10 @@ def main() -> None:
         app()
     except SurvivalError as error:
         sys.exit(_say(str(error), 2))
-    except KeyboardInterrupt:
-        sys.exit(_say("Interrupted. Earlier results are untouched; nothing half-written is left.", 130))
+    except SystemExit as exit_:
+        if exit_.code == _INTERRUPTED:  # Typer turns Ctrl-C into this
+            _say("Interrupted. Earlier results are untouched; nothing half-written is left.", _INTERRUPTED)
+        raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(_say(f"{where}{error.strerror or error}. Earlier results are untouched.", 2))

@@ -180,19 +180,22 @@ def _checked(
     prints: Mapping[str, Mapping[str, Any]] | None = None,
     progress: Progress | None = None,
 ) -> Tables:
-    """Plan every reading, then check every table; DataError with all problems of the first stage that has any."""
+    """Plan every reading, then check every table that can be; DataError with all problems."""
     until, from_day = epoch_day(spec.observed.until), epoch_day(spec.observed.from_)
     readings, missing = _readings(spec, sources, names, need, optional)
-    _raise(problems + missing)
-    derive = spec.tables["customers"].derive_from
+    problems = problems + missing
+    bad = {problem.partition(":")[0] for problem in problems}  # what else is wrong can be told from the others
+    derive = spec.tables["customers"].derive_from if "customers" in spec.tables else None
+    if {"customers", derive} & bad or "observed" in bad or "customers" not in readings:
+        _raise(problems)
     check = Check(engine, sources, readings, until, root, derive, progress or (lambda step: None))
     customers = check.customers()
     facts = {}
     if customers is not None:
-        checked = {name: check.facts(name, customers) for name in names if name != "customers"}
+        checked = {name: check.facts(name, customers) for name in names if name != "customers" and name not in bad}
         facts = {name: table for name, table in checked.items() if table is not None}
         check.problems += _nobody(check)
-    _raise(check.problems)
+    _raise(problems + check.problems)
     assert customers is not None  # or there was a problem
     largest = max((check.counts[name].used for name in facts), default=0)
     return Tables(

@@ -1,51 +1,113 @@
-"""`survival check`: read a config and its data, say what was set aside and noticed, fit nothing."""
+"""`survival check`: read a config and its data, say what was set aside and what the audit finds, fit nothing."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
 
-from survival.episodes import episodes
-from survival.experiment.columns import check_names
-from survival.experiment.progress import steps
-from survival.experiment.run import job_of
-from survival.experiment.study import Study, opened
+from survival.data import open_tables
+from survival.errors import DataError, SurvivalError
+from survival.experiment.auditing import audited, refused
+from survival.experiment.columns import name_problems
+from survival.experiment.config import Experiment, ModelSpec, load_partly
+from survival.experiment.problems import render
+from survival.experiment.progress import Steps, steps
+from survival.experiment.run import known_studies, project_root
+from survival.experiment.study import Study, needed, opened, wanted
+from survival.findings import Finding
 
 
-def check(config: Path, overrides: Sequence[str], console: Console) -> bool:
-    """Print the ledger, the customers at risk and every finding; whether none of them is an error.
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """What a check says: how many rows were used, who is at risk, what was found, and what would stop a run."""
 
-    Raises ConfigError or DataError as a run would.
+    path: Path
+    ledger: pd.DataFrame
+    at_risk: pd.DataFrame
+    findings: tuple[Finding, ...]
+    refused: tuple[Finding, ...]
+
+    def as_json(self) -> str:
+        """One JSON object: config, ok, findings, at_risk, ledger."""
+        value = {
+            "config": str(self.path),
+            "ok": not self.refused,
+            "findings": [finding.row() for finding in self.findings],
+            "at_risk": _records(self.at_risk),
+            "ledger": _records(self.ledger),
+        }
+        return json.dumps(value, indent=2, ensure_ascii=False)
+
+    def as_text(self) -> str:
+        """The same to read: the most severe findings last, where the eye is."""
+        order = {"note": 0, "warning": 1, "error": 2}
+        parts = [_table("Rows read, used and set aside", self.ledger), _table("Customers at risk", self.at_risk)]
+        for finding in sorted(self.findings, key=lambda f: order[f.severity]):
+            parts.append(f"{finding.severity}: {finding.id} ({finding.subject}): {finding.message}")
+            parts += [f"  allowed: {finding.allowed}"] if finding.allowed else []
+        n = len(self.findings)
+        stops = f", {len(self.refused)} of which would stop a run" if self.refused else ""
+        return "\n".join([*parts, f"{self.path}: {n if n else 'nothing'} found{stops}"])
+
+
+def check(
+    config: Path, overrides: Sequence[str], console: Console, *, as_json: bool = False, rebuild: bool = False
+) -> bool:
+    """Print what was read, who is at risk and every finding; whether nothing stops a run. `rebuild`: test for looking ahead.
+
+    Raises SurvivalError with every problem of the config and of the tables at once; as JSON they are printed instead.
     """
-    job = job_of(config, overrides)
-    check_names(job.path, job.experiment, job.source, job.root)
-    with steps(console) as step, opened(job.experiment, job.root, step) as study:
-        at_risk = _at_risk(study)
-        ledger, findings = study.tables.ledger, study.findings()
-    print(_table("Rows read, used and set aside", ledger))
-    print(_table("Customers at risk", at_risk))
-    for finding in findings:
-        print(f"{finding.severity}: {finding.id} ({finding.subject}): {finding.message}")
-        if finding.allowed:
-            print(f"  allowed: {finding.allowed}")
-    print(
-        f"{job.path}: {'nothing' if not findings else len(findings)} found"
-        if len(findings) != 1
-        else f"{job.path}: 1 found"
-    )
-    return not any(f.severity == "error" and not f.allowed for f in findings)
+    try:
+        checked = _checked(config, overrides, console, rebuild)
+    except SurvivalError as error:
+        if not as_json:
+            raise
+        lines = [line.strip() for line in str(error).splitlines()]
+        print(json.dumps({"config": str(config), "ok": False, "problems": lines}, indent=2, ensure_ascii=False))
+        return False
+    print(checked.as_json() if as_json else checked.as_text())
+    return not checked.refused
+
+
+def _checked(path: Path, overrides: Sequence[str], console: Console, rebuild: bool) -> Checked:
+    root = project_root(path)
+    experiment, source, problems = load_partly(path, overrides, list(known_studies(path, overrides, root)))
+    named = name_problems(experiment, root) if experiment is not None else []
+    problems = problems + [p for p in named if p not in problems]
+    with steps(console) as step:
+        if problems:
+            said = [render(path, source, problems), *(_of_the_tables(experiment, root, step) if experiment else [])]
+            raise SurvivalError("\n".join(said))
+        assert experiment is not None  # or there was a problem
+        with opened(experiment, root, step) as study:
+            at_risk = _at_risk(study)
+            findings = audited(study, rebuild=rebuild)
+            return Checked(path, study.tables.ledger, at_risk, findings, refused(study))
+
+
+def _of_the_tables(experiment: Experiment, root: Path, step: Steps) -> list[str]:
+    """What is wrong with the tables, apart from what the config names wrongly."""
+    tables = experiment.data.tables
+    safe = experiment.model_copy(update={"model": ModelSpec(), "cohorts": None})
+    need = {name: columns for name, columns in needed(safe).items() if name in tables}
+    step("reading and checking the tables")
+    try:
+        open_tables(experiment.data, root=root, need=need, optional=wanted(safe)).close()
+    except DataError as error:
+        return [str(error)]
+    return []
 
 
 def _at_risk(study: Study) -> pd.DataFrame:
     parts = []
     for name in study.definitions:
-        made = study.spells(name)
-        if study.indicators:
-            study.note(episodes(made, study.indicators, attributes=study.attributes).findings, about=name)
-        counts = made.counts.rename(columns={"aside": "reason"}).assign(definition=name)
+        counts = study.spells(name).counts.rename(columns={"aside": "reason"}).assign(definition=name)
         counts["reason"] = counts["reason"].fillna("at risk")
         parts.append(counts[["definition", "reason", "customers", "churns", "person_days"]])
     return pd.concat(parts, ignore_index=True)
@@ -53,3 +115,7 @@ def _at_risk(study: Study) -> pd.DataFrame:
 
 def _table(title: str, frame: pd.DataFrame) -> str:
     return f"{title}\n{frame.to_string(index=False)}\n"
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return json.loads(frame.to_json(orient="records"))

@@ -13,10 +13,10 @@ from typing import Any
 from rich.console import Console
 
 from survival.data import fingerprint_inputs
-from survival.errors import ConfigError, SurvivalError
+from survival.errors import ConfigError, DataError, SurvivalError
 from survival.experiment import studies
 from survival.experiment.auditing import audited, refuse
-from survival.experiment.columns import check_names
+from survival.experiment.columns import check_inputs, located
 from survival.experiment.config import Experiment, load
 from survival.experiment.fingerprints import code_hash, hash_of, versions
 from survival.experiment.progress import steps
@@ -65,19 +65,24 @@ def run_all(
                     f"{job.experiment.name}: failed; the reason is given at the end", highlight=False, markup=False
                 )
     for folder in dict.fromkeys(job.target.parent for job in jobs):
-        _write_index(folder)
+        try:
+            _write_index(folder)
+        except SurvivalError as error:
+            failures.append(str(error))
     if failures:
         raise SurvivalError("\n".join(failures))
 
 
 def prepare(configs: Sequence[Path], overrides: Sequence[str], results: Path | None) -> list[Job]:
-    """Every config loaded and checked. Raises ConfigError with the problems of all of them."""
+    """Every config loaded and checked, with the files and names that it names. Raises ConfigError with all problems."""
     jobs: list[Job] = []
     problems: list[str] = []
     for path in configs:
         try:
-            jobs.append(job_of(path, overrides, results))
-        except ConfigError as error:
+            job = job_of(path, overrides, results)
+            check_inputs(job.path, job.experiment, job.source, job.root)
+            jobs.append(job)
+        except SurvivalError as error:
             problems.append(str(error))
     targets = [job.target for job in jobs]
     twice = sorted({str(target) for target in targets if targets.count(target) > 1})
@@ -88,20 +93,32 @@ def prepare(configs: Sequence[Path], overrides: Sequence[str], results: Path | N
 
 
 def job_of(path: Path, overrides: Sequence[str] = (), results: Path | None = None) -> Job:
-    """One config, checked. The study is loaded first, because it may register kinds of its own."""
+    """One config, checked."""
     root = project_root(path)
-    known = studies.available(root)
-    named = known.get(str(read(path, overrides).values.get("study")))
-    if named is not None:
-        studies.load(named)
+    known = known_studies(path, overrides, root)
     experiment, source = load(path, overrides, list(known))
     folder = results.resolve() if results is not None else root / "results"
     return Job(path, root, experiment, source, known[experiment.study], folder / experiment.name)
 
 
+def known_studies(path: Path, overrides: Sequence[str], root: Path) -> dict[str, studies.StudyModule]:
+    """Every study by name. The one that the config names is loaded, because it may register kinds of its own."""
+    known = studies.available(root)
+    named = known.get(str(read(path, overrides).values.get("study")))
+    if named is not None:
+        studies.load(named)
+    return known
+
+
 def _run(job: Job, force: bool, console: Console) -> None:
+    try:
+        _run_located(job, force, console)
+    except DataError as error:
+        raise located(error, job.source) from None
+
+
+def _run_located(job: Job, force: bool, console: Console) -> None:
     began = time.perf_counter()
-    check_names(job.path, job.experiment, job.source, job.root)
     identity = _identity(job)
     earlier = read_manifest(job.target)
     if not force and earlier is not None and earlier.get("identity") == identity:
