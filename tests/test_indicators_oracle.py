@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from survival.churn import Spells, parse_definition, spells
 from survival.data import Tables
 from survival.episodes import episodes
 from survival.errors import DataError
-from survival.indicators import indicator_kinds, parse_indicator
+from survival.indicators import CalendarSpec, calendar_period, indicator_kinds, parse_indicator
 
 CUSTOMERS = 24
 SETTINGS = settings(
@@ -125,3 +126,32 @@ def test_episodes(company: Company, definition: Row, several: tuple[Row, ...], u
         if found is None:
             return
         assert rows_of(tables, found, named, update_every) == episodes_of(company, definition, named, update_every)
+
+
+PERIODS: list[Row] = [
+    {"by": "month"},
+    {"by": "quarter"},
+    {"by": "year"},
+    {"cuts": {"price_rise": dt.date(2024, 2, 29), "outage": dt.date(2024, 3, 4)}},
+    {"cuts": {"never": dt.date(2030, 1, 1)}},
+]
+
+
+@given(companies(), definitions(), st.sampled_from([1, 7, 30]), st.sampled_from([1, 3]))
+@settings(SETTINGS, max_examples=4)
+def test_calendar_periods(company: Company, definition: Row, update_every: int, buckets: int) -> None:
+    """Together with an indicator, which waits for marks; the calendar does not."""
+    tickets: Row = {"kind": "repeat_tickets", "window": 5}
+    for spec in PERIODS:
+        with detailed_tables(company, buckets) as tables:
+            found = spells_or_none(company, tables, definition)
+            if found is None:
+                return
+            period = calendar_period(tables, CalendarSpec.model_validate(spec))
+            parsed = {"calendar": period.with_lag(7), "n": parse_indicator(tickets)}
+            built = episodes(found, parsed, update_every=update_every).build()
+            columns = ["customer_id", "start", "stop", "event", "cause", "calendar", "n"]
+            table = built.arrow().select(columns)
+            rows = list(zip(*(table[name].to_pylist() for name in columns)))
+        named = {"calendar": {"kind": "calendar", **spec}, "n": tickets}
+        assert rows == episodes_of(company, definition, named, update_every)

@@ -1,6 +1,7 @@
 """Indicators: time-varying covariates made of dated facts, as running sums of deltas."""
 
 from survival.indicators.adoption import Abandonment, Adoption
+from survival.indicators.calendar import CALENDAR, CalendarSpec, calendar_period
 from survival.indicators.deltas import Channel, Dated, Distinct, LatestScore, Lived, Open, Trailing, Unit
 from survival.indicators.indicator import Indicator, Windowed, indicator_kinds, parse_indicator, register_indicator
 from survival.indicators.invoices import LatePayments, MethodChange
@@ -14,9 +15,11 @@ from survival.indicators.tickets import RepeatTickets, Silence, SlowResolution
 from survival.indicators.usage import Usage, UsageDecline
 
 __all__ = [
+    "CALENDAR",
     "Abandonment",
     "Adoption",
     "AutoRenewOff",
+    "CalendarSpec",
     "Channel",
     "Dated",
     "Distinct",
@@ -40,6 +43,7 @@ __all__ = [
     "Usage",
     "UsageDecline",
     "Windowed",
+    "calendar_period",
     "circularity",
     "indicator_kinds",
     "look_back",
