@@ -38,6 +38,7 @@ CATALOGUE: dict[str, str] = {
     "constant-covariate": "a covariate of one value",
     "fades-with-lag": "a hazard ratio that fades when the indicator is read earlier",
     "few-events": "fewer than ten churns for a coefficient",
+    "missing-carried": "missing values carried from earlier episodes",
     "missing-covariate": "covariates without a value, and no rule for them",
     "missing-dropped": "episodes left out for missing values",
     "nearly-collinear": "covariates that nearly reproduce one another",

@@ -12,6 +12,7 @@ from survival.churn import Definition, definition_kinds
 from survival.cohorts import CohortSpec
 from survival.data import DataSpec
 from survival.errors import ConfigError
+from survival.experiment.missing import Missing
 from survival.experiment.problems import Problem, from_pydantic, render, without
 from survival.experiment.references import unresolved
 from survival.experiment.source import KeyPath, Source, read
@@ -33,7 +34,7 @@ class ModelSpec(Spec):
     robust: bool | None = Field(
         None, description="variance clustered by customer; default: when a customer has several rows"
     )
-    missing: Literal["error", "drop", "level"] = "error"
+    missing: Missing = "error"
     penalizer: float = Field(0.0, ge=0, description="ridge, as lifelines defines it")
 
 
