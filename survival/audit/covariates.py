@@ -153,8 +153,8 @@ def missing_values(
         Finding(
             "missing-covariate", "error", name,
             f"no value of '{name}' in {row[f'g{i}']:,} of {row['n']:,} episodes, of {row[f'c{i}']:,} customers, with "
-            f"{row[f'e{i}'] or 0:,} churns. Set `model.missing: drop` to leave them out, `level` to give text a level of its own, or `carry` "
-            "to take the last value known before; a threshold makes a flag, which is never missing",
+            f"{row[f'e{i}'] or 0:,} churns. Set `model.missing: drop` to leave them out, `level` to give text a level of its own, or "
+            "`carry` to take the last value known before; a threshold makes a flag, which is never missing",
             f"episodes={row[f'g{i}']}, customers={row[f'c{i}']}, churns={row[f'e{i}'] or 0}",
         )
         for i, name in enumerate(names)
