@@ -188,6 +188,16 @@ def test_flows_give_the_same_tail_as_customers() -> None:
     pd.testing.assert_frame_equal(one.models(), two.models())
 
 
+def test_a_million_times_the_customers_have_the_same_tail() -> None:
+    data = data_of(company(), "start")
+    for family in (WEIBULL, GENERALIZED_GAMMA):
+        one = fit(family, data)
+        many = fit(family, TenureData(data.time, 1e6 * data.events, 1e6 * data.net))
+        np.testing.assert_allclose(many.theta, one.theta, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(1e6 * many.covariance, one.covariance, rtol=1e-3, atol=1e-9)
+        np.testing.assert_allclose(many.log_likelihood, 1e6 * one.log_likelihood, rtol=1e-10)
+
+
 def test_remaining_tenure_and_value_of_a_constant_hazard() -> None:
     # Everybody is censored at 10 but for one churn, so nearly all is extrapolated by a chance of 1 in 499 each day.
     frame = pd.DataFrame({"stop": [9.0] + [10.0] * 49, "event": [1] + [0] * 49})

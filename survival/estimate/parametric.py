@@ -103,22 +103,25 @@ def fit(family: Family, data: TenureData) -> ParametricFit:
     if not data.events.sum() > 0:
         raise NoEventsError("nobody churned before the cut: there is no tail to fit")
 
+    churns = float(data.events.sum())
+
     def loss(theta: Floats) -> float:
+        """Per churn, so that tolerances mean the same whatever the number of customers."""
         if np.abs(theta).max() > _FAR:
             return 1e300
-        value = -log_likelihood(family, data, theta)
+        value = -log_likelihood(family, data, theta) / churns
         return value if np.isfinite(value) else 1e300
 
     begin = family.begin(data)
-    found = minimize(loss, begin, method="Nelder-Mead", options={"maxiter": 4000, "xatol": 1e-9, "fatol": 1e-10})
+    found = minimize(loss, begin, method="Nelder-Mead", options={"maxiter": 4000, "xatol": 1e-8, "fatol": 1e-12})
     theta, information = _newton(loss, np.asarray(found.x, np.float64))
     values = np.linalg.eigvalsh(information)
     if values[0] <= 1e-10 * max(values[-1], 1.0) or np.abs(theta).max() > 0.9 * _FAR:
         raise ConvergenceError(
             f"{family.name}: the likelihood has no maximum inside; too few churns for its parameters"
         )
-    covariance = np.linalg.inv(information).astype(np.float64)
-    return ParametricFit(family, theta, covariance, -float(loss(theta)), data.step)
+    covariance = np.linalg.inv(information).astype(np.float64) / churns
+    return ParametricFit(family, theta, covariance, -float(loss(theta)) * churns, data.step)
 
 
 def log_likelihood(family: Family, data: TenureData, theta: Floats) -> float:
