@@ -172,13 +172,16 @@ def _much_set_aside(tables: Tables, definition: Definition, counts: pd.DataFrame
     n = int(counts.loc[counts["aside"] == NOTHING_TO_LEAVE, "customers"].sum())
     if n <= MUCH_SET_ASIDE * tables.n_customers:
         return ()
-    return (
-        Finding(
-            "nothing-to-leave",
-            "note",
-            definition.kind,
-            f"{n} of {tables.n_customers} customers have nothing to leave under this definition and are never at risk: "
-            "the results speak for the others only.",
-            f"share={n / tables.n_customers:.3f}",
-        ),
+    figure = f"share={n / tables.n_customers:.3f}"
+    if definition.parts:
+        message = (
+            f"{n} of {tables.n_customers} customers have nothing to leave under one of {', '.join(definition.parts)}, and are "
+            "therefore removed under all of them: the results speak for the others only. Leave out the part that does not "
+            "concern everybody."
+        )
+        return (Finding("first-of-removes", "warning", definition.kind, message, figure),)
+    message = (
+        f"{n} of {tables.n_customers} customers have nothing to leave under this definition and are never at risk: "
+        "the results speak for the others only."
     )
+    return (Finding("nothing-to-leave", "note", definition.kind, message, figure),)

@@ -9,7 +9,7 @@ from survival.data import customer_attributes
 from survival.errors import ConfigError, DataError
 from survival.experiment.config import Experiment
 from survival.experiment.problems import Problem, listing, render, suggestion
-from survival.experiment.references import formula_names, model_names
+from survival.experiment.references import formula_names, made_columns, model_names
 from survival.experiment.source import Source
 
 
@@ -36,6 +36,7 @@ def name_problems(experiment: Experiment, root: Path) -> list[Problem]:
 
 def _problems(name: str, experiment: Experiment, columns: list[str]) -> list[Problem]:
     place = ("model", "formula" if name in formula_names(experiment.model.formula) else "strata")
+    columns = [*columns, *made_columns(experiment)]
     known = [*experiment.indicators, *columns, COHORT, *PERIODS]
     if name not in known:
         near = suggestion(name, known)

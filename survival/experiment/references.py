@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from survival.audit import CATALOGUE
+from survival.churn import TRIAL, Definition, FirstOf, combining_mistakes
 from survival.cohorts import COHORT, PERIODS
 from survival.errors import ArgumentError
 from survival.estimate.design import formula_variables
@@ -33,17 +34,33 @@ def used_indicators(experiment: Experiment) -> list[str]:
 
 def customer_columns(experiment: Experiment) -> list[str]:
     """The names of the model, and of the cohorts, that must be columns of `customers`."""
-    names = [n for n in model_names(experiment) if n not in experiment.indicators and n not in (COHORT, *PERIODS)]
+    made = (COHORT, *PERIODS, *made_columns(experiment))
+    names = [n for n in model_names(experiment) if n not in experiment.indicators and n not in made]
     by = experiment.cohorts.by if experiment.cohorts else None
-    return list(dict.fromkeys([*names, *([by] if by and by not in PERIODS else [])]))
+    return list(dict.fromkeys([*names, *([by] if by and by not in made else [])]))
+
+
+def made_columns(experiment: Experiment) -> tuple[str, ...]:
+    """The columns of customers that the definitions make: `trial`, where one has `trials: stratum`."""
+    modelled = [experiment.churn[name] for name in experiment.modelled if name in experiment.churn]
+    return (TRIAL,) if any(_stratifies(definition, experiment) for definition in modelled) else ()
+
+
+def _stratifies(definition: Definition, experiment: Experiment) -> bool:
+    if isinstance(definition, FirstOf):
+        if combining_mistakes(experiment.churn):
+            return False
+        return any(_stratifies(experiment.churn[name], experiment) for name in definition.of)
+    return getattr(definition, "trials", None) == "stratum"
 
 
 def unresolved(experiment: Experiment, studies: Sequence[str] | None) -> list[Problem]:
     """Every name that means nothing, or two things; what a table lacks is found when its header is read."""
     problems = [*_unknown_study(experiment, studies), *_unknown_definitions(experiment), *_unmapped_tables(experiment)]
+    problems += [Problem(("churn", name, "of"), message) for name, message in combining_mistakes(experiment.churn)]
     unreadable = _unreadable_formula(experiment)
     problems += unreadable or [*_two_meanings(experiment), *_no_cohort(experiment)]
-    return [*problems, *_reserved(experiment.indicators, "indicators"), *_unknown_findings(experiment)]
+    return [*problems, *_reserved(experiment), *_unknown_findings(experiment)]
 
 
 def _unknown_findings(experiment: Experiment) -> list[Problem]:
@@ -99,7 +116,10 @@ def _two_meanings(experiment: Experiment) -> list[Problem]:
 def _unmapped_tables(experiment: Experiment) -> list[Problem]:
     """A definition or an indicator that reads a table which the config does not map."""
     mapped = experiment.data.tables
-    read = [(("churn", name), spec.reads()) for name, spec in experiment.churn.items()]
+    single = {
+        name: spec for name, spec in experiment.churn.items() if not isinstance(spec, FirstOf)
+    }  # the parts are there
+    read = [(("churn", name), spec.reads()) for name, spec in single.items()]
     read += [(("indicators", name), spec.reads()) for name, spec in experiment.indicators.items()]
     return [
         Problem(path, f"reads the table '{table}', which data.tables does not map. Mapped: {listing(mapped)}.")
@@ -109,11 +129,12 @@ def _unmapped_tables(experiment: Experiment) -> list[Problem]:
     ]
 
 
-def _reserved(names: Iterable[str], section: str) -> list[Problem]:
+def _reserved(experiment: Experiment) -> list[Problem]:
     taken = {"customer", "customer_id", "spell", "start", "stop", "event", "cause", COHORT, *PERIODS}
+    taken |= set(made_columns(experiment))
     return [
-        Problem((section, name), f"'{name}' is a column of every episode. Choose another name.")
-        for name in names
+        Problem(("indicators", name), f"'{name}' is a column of every episode. Choose another name.")
+        for name in experiment.indicators
         if name in taken
     ]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from survival.churn import Definition, Spells, spells
+from survival.churn import Definition, Spells, spells, with_trial
 from survival.cohorts import COHORT, EVERYBODY, PERIODS, cohort_order, is_ordered, with_cohort
 from survival.data import Tables, open_tables
 from survival.episodes import BuiltEpisodes, episodes
@@ -22,7 +22,7 @@ from survival.experiment.attrition import attrition
 from survival.experiment.config import Experiment
 from survival.experiment.missing import handled
 from survival.experiment.progress import Steps
-from survival.experiment.references import customer_columns, model_names, used_indicators
+from survival.experiment.references import customer_columns, made_columns, model_names, used_indicators
 from survival.findings import Finding
 from survival.flows.door import flows
 from survival.flows.table import Flows
@@ -82,7 +82,7 @@ class Study:
     def __init__(self, config: Experiment, tables: Tables, step: Steps) -> None:
         self.config = config
         self.step = step
-        self.tables = with_cohort(tables, config.cohorts)
+        self.tables = with_cohort(with_trial(tables) if made_columns(config) else tables, config.cohorts)
         self._noted: list[Finding] = list(tables.findings)
         self._spells: dict[str, Spells] = {}
         self._flows: dict[str, Flows] = {}
