@@ -23,6 +23,7 @@ CATALOGUE: dict[str, str] = {
     "look-ahead-not-tested": "no rebuild was possible",
     "look-ahead-tested": "a rebuild from truncated facts agrees",
     "nothing-to-leave": "customers who are never at risk",
+    "origin-unseen": "tenure counted from a payment or a use that may not be the first",
     "overlap": "spells of one customer that overlap",
     "restates-outcome": "an attribute that tells who left",
     "returns": "customers who come back",

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union
 
 from pydantic import Field, SerializeAsAny, ValidationError, create_model
 
-from survival.churn import Definition, definition_kinds
+from survival.churn import Definition, combined, combining_mistakes, definition_kinds
 from survival.cohorts import CohortSpec
 from survival.data import DataSpec
 from survival.errors import ConfigError
@@ -121,8 +121,15 @@ def load_partly(
         else:
             names = [gone[-1] for gone in removed if gone]  # what was only taken away is not unknown
             unknown = [p for p in unresolved(experiment, studies) if not any(f"'{n}'" in p.message for n in names)]
-            return experiment, source, problems + unknown
+            return _combined(experiment), source, problems + unknown
     return None, source, problems
+
+
+def _combined(experiment: Experiment) -> Experiment:
+    """The parts of every `first_of` filled in, unless they cannot be: that is among the problems."""
+    if combining_mistakes(experiment.churn):
+        return experiment
+    return experiment.model_copy(update={"churn": combined(experiment.churn)})
 
 
 def experiment_model() -> type[Experiment]:
