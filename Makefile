@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 CONFIGS ?= configs/crm_cohort_retention.yaml configs/crm_hazard_ratios.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup experiment test check format lock bench clean
+.PHONY: help setup experiment test check format clean
 
 help:  ## Say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'

@@ -145,6 +145,9 @@ def test_paths_are_relative_to_the_project(tmp_path: Path) -> None:
 
 def test_two_configs_with_one_name_are_refused(tmp_path: Path) -> None:
     one, two = config(tmp_path, name="a.yaml"), config(tmp_path, GOOD + "name: a\n", name="b.yaml")
+    (tmp_path / "data").mkdir()
+    for table in ("customers", "subscriptions", "usage"):
+        (tmp_path / "data" / f"{table}.csv").write_text("customer_id,signed_up_on,plan,seats,segment\n")
     with pytest.raises(ConfigError, match="two configs write it"):
         prepare([one, two], [], tmp_path / "results")
 

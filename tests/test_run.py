@@ -6,6 +6,9 @@ import errno
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -189,10 +192,43 @@ def test_a_run_that_ends_early_leaves_earlier_results(
 def test_one_run_that_fails_does_not_stop_the_others(project: Path, tmp_path: Path) -> None:
     copy = tmp_path / "project"
     shutil.copytree(project, copy, ignore=shutil.ignore_patterns("results"))
-    (copy / "data" / "crm" / "nps.parquet").unlink()
-    with pytest.raises(SurvivalError, match=r"crm_hazard_ratios.yaml: nps: no file .*nps.parquet"):
+    config = copy / "configs" / "crm_hazard_ratios.yaml"
+    config.write_text(
+        config.read_text().replace("until: 2024-12-31", "until: 2020-12-31").replace("from: 2023", "from: 2020")
+    )
+    with pytest.raises(SurvivalError, match=r"crm_hazard_ratios.yaml: .*nobody is left"):
         run(copy, "crm_hazard_ratios", "crm_cohort_retention")
     assert [p.name for p in sorted((copy / "results").iterdir())] == ["crm_cohort_retention", "index.html"]
+
+
+def test_a_missing_file_is_said_with_its_line_before_anything_is_computed(project: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "project"
+    shutil.copytree(project, copy, ignore=shutil.ignore_patterns("results"))
+    (copy / "data" / "crm" / "nps.parquet").unlink()
+    with pytest.raises(
+        SurvivalError, match=r"crm_hazard_ratios.yaml, line \d+, data.tables.nps: no file .*nps.parquet"
+    ):
+        run(copy, "crm_cohort_retention", "crm_hazard_ratios")
+    assert not (copy / "results").exists()
+
+
+def test_ctrl_c_has_a_message_of_its_own(project: Path, tmp_path: Path) -> None:
+    """SIGINT to the process in the middle of a run: 130, one message, nothing half-written."""
+    copy = tmp_path / "project"
+    shutil.copytree(project, copy)
+    before = contents(copy / "results")
+    command = [sys.executable, "-m", "survival", "run", "configs/crm_hazard_ratios.yaml", "--force"]
+    process = subprocess.Popen(command, cwd=copy, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = ""
+    while "episodes" not in said and process.poll() is None:
+        said += process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    said += process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "survival: Interrupted. Earlier results are untouched" in said
+    assert "Traceback" not in said
+    assert contents(copy / "results") == before
 
 
 def test_results_go_where_they_are_told(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 
+import ibis
 import ibis.expr.types as ir
 
 from survival.data import contract as c
@@ -125,7 +126,8 @@ def _mixed(check: Check, customers: ir.Table) -> Iterator[Finding]:
     texts = [name for name in check.readings["customers"].attributes if customers[name].type().is_string()]
     for name in texts:
         column = customers[name]
-        number = column.strip().try_cast("float64")
+        read = column.strip().try_cast("float64")
+        number = (read.isnan() | read.isinf()).ifelse(ibis.null("float64"), read)
         text = column.notnull() & number.isnull()
         counts = customers.aggregate(text=text.sum(), numbers=number.notnull().sum(), one=column.min(where=text))
         row = check.engine.rows(counts)[0]

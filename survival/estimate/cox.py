@@ -146,8 +146,15 @@ def _finding(name: str, error: EstimationError) -> Finding:
     figure, why = "", str(error)
     if error.finding == "separation":
         mine = error.table[error.table["covariate"] == name]
+        others = [other for other in error.covariates if other != name]
         figure = ", ".join(f"{row.events:g} events of {row.episodes:g} at {row.value}" for row in mine.itertuples())
-        why = f"separation: the events lie on one side of it ({figure} episodes). Merge levels, or pass a penalizer"
+        alone = (mine["events"] == 0).any() or not others
+        what = (
+            "the events lie on one side of it"
+            if alone
+            else f"together with {', '.join(others)} it tells the events apart"
+        )
+        why = f"separation: {what} ({figure} episodes). Merge levels, or pass a penalizer"
     return Finding(error.finding, "warning", name, f"the coefficient of '{name}' is not estimable: {why}", figure)
 
 
@@ -158,7 +165,10 @@ def _maximise(data: CoxData, options: Options) -> Maximum:
     total = sum_over_events(sets, x)
     p = x.shape[1]
     null = evaluate(sets, x, total, np.zeros(p))
-    assert null is not None  # at beta = 0 every risk set of an event has positive weight
+    if null is None:
+        raise ArgumentError(
+            "the covariates are too large for arithmetic: divide them by their unit (thousands, millions)"
+        )
     null_information = information(sets, x, null)
     free = options.penalizer == 0
 

@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from survival.cohorts import COHORT, PERIODS
-from survival.data import customer_attributes
+from survival.data import customer_attributes, found_files
 from survival.errors import ConfigError, DataError
 from survival.experiment.config import Experiment
 from survival.experiment.problems import Problem, listing, render, suggestion
 from survival.experiment.references import formula_names, made_columns, model_names
 from survival.experiment.source import Source
+from survival.experiment.study import needed
+
+_OF_TABLE = re.compile(r"^(- )?([a-z]+): ")  # how a message of the data room about a table begins
+
+
+def check_inputs(path: Path, experiment: Experiment, source: Source, root: Path) -> None:
+    """Raises ConfigError for files that are not there and for names that mean nothing, before anything is computed."""
+    problems = []
+    tables = experiment.data.tables
+    read = {*needed(experiment), *(t.derive_from for t in tables.values() if t.derive_from)}
+    for name, table in tables.items():
+        if table.path is not None and name in read:
+            try:
+                found_files(name, table.paths, root)
+            except DataError as error:
+                problems.append(Problem(("data", "tables", name), str(error).removeprefix(f"{name}: ")))
+    if problems:
+        raise ConfigError(render(path, source, problems))
+    check_names(path, experiment, source, root)
+
+
+def located(error: DataError, source: Source) -> DataError:
+    """The error with the place in the config of each table that it is about."""
+    lines = []
+    for line in str(error).splitlines():
+        found = _OF_TABLE.match(line)
+        place = (
+            source.place(("data", "tables", found[2]))
+            if found and ("data", "tables", found[2]) in source.places
+            else ""
+        )
+        lines.append(f"{found[1] or ''}{place}, data.tables.{line.removeprefix('- ')}" if found and place else line)
+    return DataError("\n".join(lines))
 
 
 def check_names(path: Path, experiment: Experiment, source: Source, root: Path) -> None:

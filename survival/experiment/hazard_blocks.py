@@ -18,6 +18,7 @@ from survival.experiment.models import (
     smoothed_baseline,
 )
 from survival.experiment.study import Study
+from survival.indicators import circularity
 from survival.plot.forest import covariate_label, forest
 from survival.plot.hazard import hazard_by_flag, smoothed_hazard
 from survival.plot.lag_profile import lag_profile as draw_lag_profile
@@ -52,9 +53,20 @@ def hazard_ratio_blocks(study: Study, all_models: Sequence[Models]) -> list[Bloc
 
 
 def sentences(study: Study, made: Models, rows: pd.DataFrame) -> tuple[str, ...]:
-    """What the multivariable model says, a sentence a covariate, clear differences first."""
-    return hazard_findings(
+    """What the multivariable model says, a sentence a covariate, clear differences first; circular indicators named as such."""
+    said = hazard_findings(
         rows, _phrases(study, made), events=made.full.events, references=made.references, level=study.config.level
+    )
+    circular = circularity(
+        study.config.churn[made.definition], {n: i for n, i in study.indicators.items() if n in made.full.names}
+    )
+    names = ", ".join(study.labels.get(finding.subject, finding.subject) for finding in circular)
+    if not circular:
+        return said
+    return (
+        *said,
+        f"Beware: {names} and this definition of churn read the same table within the definition's window, so these ratios partly "
+        "restate churn (finding circularity).",
     )
 
 

@@ -19,6 +19,7 @@ class Steps:
         self._began: tuple[str, float] | None = None
 
     def __call__(self, name: str) -> None:
+        """The step of that name begins; the one before ends."""
         self.end()
         self._began = (name, time.perf_counter())
         self._bar.reset(self._task, description=name, total=None)

@@ -81,6 +81,22 @@ def _mark_note(study: Study, name: str) -> str:
     return f"* Not observed from signup: retention among those who were customers when first observed ({days})."
 
 
+def _all_marked(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame of all definitions, cohorts that enter late marked."""
+    parts = [_marked(study, name, frame[frame["definition"] == name]) for name in study.definitions]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _mark_notes(study: Study, more: str = "") -> tuple[str, ...]:
+    """What the asterisk means in a table of all definitions; nothing where no cohort enters late."""
+    if not any(entering_late(study, name) for name in study.definitions):
+        return ()
+    tail = f"; {more}" if more else ""
+    return (
+        f"* Not observed from signup: of those who were customers when first observed, not to be compared with the others{tail}.",
+    )
+
+
 def _at_table(study: Study, name: str, at: pd.DataFrame) -> Table:
     rows = at[at["definition"] == name]
     kind = f"{study.config.level:.0%} {study.config.retention.interval} intervals"
@@ -187,7 +203,7 @@ def triangle(study: Study, name: str) -> pd.DataFrame:
             "retention": cells["retention"],
             "ci_lower": cells["ci_lower"],
             "ci_upper": cells["ci_upper"],
-            "complete": first_loss >= cells["tenure"].to_numpy(float),
+            "complete": (first_loss >= cells["tenure"].to_numpy(float)) & cells["retention"].notna().to_numpy(),
         }
     )
 
@@ -244,10 +260,13 @@ def _tables(study: Study, at: pd.DataFrame, tests: pd.DataFrame) -> list[Block]:
         Table("retention", "Retention curves", retention(study), shown=False),
         Table("retention_at", "Retention at fixed tenures", at, shown=False),
         Table(
-            "medians", "Median tenure, days", median, study.display(median),
-            notes=("A dash: more than half were still customers at the end.",),
+            "medians", "Median tenure, days", median, study.display(_all_marked(study, median)),
+            notes=("A dash: more than half were still customers at the end.", *_mark_notes(study)),
         ),
-        Table("rmst", f"Mean days retained within the first {until} days (restricted mean, RMST)", means, study.display(means)),
+        Table(
+            "rmst", f"Mean days retained until day {until} (restricted mean, RMST)", means,
+            study.display(_all_marked(study, means)), notes=_mark_notes(study, "the mean counts days from then on"),
+        ),
     ]  # fmt: skip
     if study.has_cohorts:
         cells = pd.concat([triangle(study, name) for name in study.definitions], ignore_index=True)
