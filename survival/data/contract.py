@@ -93,7 +93,7 @@ CONTRACT: dict[str, LogicalTable] = {
             (
                 _customer(),
                 _day("signed_up_on", "signup"),
-                Column("tenure", "number", "tenure", low=0),
+                Column("tenure", "number", "tenure", low=0, high=100_000),
                 Column("churned", "flag", "churned"),
                 Column("churned_on", "date", "churned_on"),
             ),
