@@ -74,7 +74,8 @@ def test_critical_values_at_their_limits() -> None:
     assert hall_wellner_critical(0.95, 0.0, 1.0) == pytest.approx(1.358099, abs=1e-6)  # Kolmogorov's
     k = 0.8
     at_one = erf(k / 0.5 / np.sqrt(2))
-    assert bridge_within(k, 0.5, 0.5 + 1e-9) == pytest.approx(at_one, abs=0.015)  # one time: |N(0, 1/4)| <= k
+    assert bridge_within(k, 0.5, 0.5) == pytest.approx(at_one, abs=1e-12)  # one time: |N(0, 1/4)| <= k
+    assert bridge_within(k, 0.5, 0.501) == pytest.approx(at_one, abs=0.03)
     assert stationary_within(Z, 0.0) == pytest.approx(0.95, abs=1e-9)
     assert stationary_within(2.5, 1.0) < stationary_within(2.5, 0.5) < stationary_within(2.5, 0.0)
 

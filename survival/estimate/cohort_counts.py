@@ -166,7 +166,8 @@ def _count(label: Any, number: int, flows: Flows, rows: NDArray[np.intp]) -> Coh
     _conserve(label, times, at_risk, entered, exited)
     censored = _snap(ended - events, ended)
     # Cuts are no rows, unless what the flows call a cut moves weight between the groups of this very table.
-    kept = (began > 0) | (ended > 0) | (at_risk != after)
+    moved = np.abs(at_risk - after) > _ROUNDING * np.maximum(at_risk, after)
+    kept = (began > 0) | (ended > 0) | moved
     left_over = np.maximum(_snap(at_risk - events, at_risk), 0.0)
     columns = (times, at_risk, began, events, censored, left_over, after)
     return CohortCounts(label, number, *(column[kept] for column in columns))

@@ -12,7 +12,7 @@ from scipy.special import ndtr
 
 Floats = NDArray[np.float64]
 _NODES = 80
-_NARROWEST = 2e-4  # of a range of a: below it the range is taken as wide, which is on the safe side
+_NARROWEST = 1e-3  # of a range of a: below it the range is taken as wide, which is on the safe side
 _SHORTEST = 0.01  # stretch of τ: a shorter one is taken as long, on the safe side; polynomials do not resolve it
 _DEGREE = 60  # of the polynomials for the stationary process, whose eigenfunctions are smooth
 _FURTHEST = 7.0  # standard deviations: 1e-11 beyond, at each time
@@ -20,7 +20,7 @@ _FURTHEST = 7.0  # standard deviations: 1e-11 beyond, at each time
 
 @lru_cache(maxsize=1024)
 def hall_wellner_critical(level: float, low: float, high: float) -> float:
-    """k with P(|B(a)| <= k for all low <= a <= high) = level; B a Brownian bridge, 0 <= low < high <= 1."""
+    """k with P(|B(a)| <= k for all low <= a <= high) = level; B a Brownian bridge, 0 <= low <= high <= 1."""
     return float(brentq(lambda k: bridge_within(k, low, high) - level, 1e-6, 4.0, xtol=1e-10))
 
 
@@ -41,6 +41,8 @@ def bridge_within(k: float, low: float, high: float) -> float:
     inside, which is Lévy's sum over reflections. Gauss-Legendre over the two ends. Source: Hall & Wellner 1980;
     Chung 1986 has the same integral.
     """
+    if low == high:
+        return float(2 * ndtr(k / np.sqrt(low * (1 - low))) - 1)
     high = min(1.0, max(high, low + _NARROWEST))
     low = min(low, high - _NARROWEST)
     step = high - low
