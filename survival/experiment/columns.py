@@ -13,6 +13,7 @@ from survival.experiment.problems import Problem, listing, render, suggestion
 from survival.experiment.references import formula_names, made_columns, model_names
 from survival.experiment.source import Source
 from survival.experiment.study import needed
+from survival.indicators import CALENDAR
 
 _OF_TABLE = re.compile(r"^(- )?([a-z]+): ")  # how a message of the data room about a table begins
 
@@ -71,7 +72,13 @@ def name_problems(experiment: Experiment, root: Path) -> list[Problem]:
 def _problems(name: str, experiment: Experiment, columns: list[str]) -> list[Problem]:
     place = ("model", "formula" if name in formula_names(experiment.model.formula) else "strata")
     columns = [*columns, *made_columns(experiment)]
-    known = [*experiment.indicators, *columns, COHORT, *PERIODS]
+    if name == CALENDAR and experiment.calendar and name in columns:
+        return [
+            Problem(
+                place, f"'{name}' is made by `calendar:` and a column of customers. Map the column to another name."
+            )
+        ]
+    known = [*experiment.indicators, *columns, COHORT, *PERIODS, *([CALENDAR] if experiment.calendar else [])]
     if name not in known:
         near = suggestion(name, known)
         there = f"Indicators: {listing(experiment.indicators)}. Columns of customers: {listing(columns)}."

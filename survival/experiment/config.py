@@ -16,7 +16,7 @@ from survival.experiment.missing import Missing
 from survival.experiment.problems import Problem, from_pydantic, render, without
 from survival.experiment.references import unresolved
 from survival.experiment.source import KeyPath, Source, read
-from survival.indicators import Indicator, indicator_kinds
+from survival.indicators import CalendarSpec, Indicator, indicator_kinds
 from survival.spec import Spec
 
 _ROUNDS = 3  # of taking out what cannot be used: a kind mended may show a key that is not
@@ -63,6 +63,9 @@ class Experiment(Spec):
     indicators: dict[str, SerializeAsAny[Indicator]] = {}
     update_every: int = Field(1, ge=1, description="days between marks at which covariates may change")
     cohorts: CohortSpec | None = None
+    calendar: CalendarSpec | None = Field(
+        None, description="periods of the calendar, as the covariate `calendar` of formula and strata"
+    )
     model: ModelSpec = ModelSpec()
     retention: RetentionSpec = RetentionSpec()
     labels: dict[str, str] = Field(

@@ -11,6 +11,7 @@ from survival.cohorts import COHORT, PERIODS
 from survival.errors import ArgumentError
 from survival.estimate.design import formula_variables
 from survival.experiment.problems import Problem, listing, suggestion
+from survival.indicators import CALENDAR
 
 if TYPE_CHECKING:
     from survival.experiment.config import Experiment
@@ -32,9 +33,14 @@ def used_indicators(experiment: Experiment) -> list[str]:
     return [name for name in experiment.indicators if name in model_names(experiment)]
 
 
+def uses_calendar(experiment: Experiment) -> bool:
+    """Whether the model names the covariate `calendar` that the config makes."""
+    return experiment.calendar is not None and CALENDAR in model_names(experiment)
+
+
 def customer_columns(experiment: Experiment) -> list[str]:
     """The names of the model, and of the cohorts, that must be columns of `customers`."""
-    made = (COHORT, *PERIODS, *made_columns(experiment))
+    made = (COHORT, *PERIODS, *made_columns(experiment), *([CALENDAR] if experiment.calendar else []))
     names = [n for n in model_names(experiment) if n not in experiment.indicators and n not in made]
     by = experiment.cohorts.by if experiment.cohorts else None
     return list(dict.fromkeys([*names, *([by] if by and by not in made else [])]))
@@ -131,7 +137,7 @@ def _unmapped_tables(experiment: Experiment) -> list[Problem]:
 
 def _reserved(experiment: Experiment) -> list[Problem]:
     taken = {"customer", "customer_id", "spell", "start", "stop", "event", "cause", COHORT, *PERIODS}
-    taken |= set(made_columns(experiment))
+    taken |= {*made_columns(experiment), *([CALENDAR] if experiment.calendar else [])}
     return [
         Problem(("indicators", name), f"'{name}' is a column of every episode. Choose another name.")
         for name in experiment.indicators

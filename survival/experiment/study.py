@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,11 +23,11 @@ from survival.experiment.attrition import attrition
 from survival.experiment.config import Experiment
 from survival.experiment.missing import handled
 from survival.experiment.progress import Steps
-from survival.experiment.references import customer_columns, made_columns, model_names, used_indicators
+from survival.experiment.references import customer_columns, made_columns, model_names, used_indicators, uses_calendar
 from survival.findings import Finding
 from survival.flows.door import flows
 from survival.flows.table import Flows
-from survival.indicators import Indicator, may_need, needs, warm_up_days
+from survival.indicators import CALENDAR, Indicator, calendar_period, may_need, needs, warm_up_days
 from survival.plot.numbers import count
 from survival.report.document import Block, Report
 from survival.report.tables import display_frame
@@ -48,7 +49,7 @@ def needed(config: Experiment) -> dict[str, set[str]]:
     need = needs(*_readers(config))
     need.setdefault("customers", set()).update({"customer_id", *customer_columns(config)})
     grouped_by = [config.cohorts.by] if config.cohorts else []
-    if set(PERIODS) & {*grouped_by, *model_names(config)}:
+    if set(PERIODS) & {*grouped_by, *model_names(config)} or uses_calendar(config):
         need["customers"].add("signed_up_on")
     if _reads_revenue(config):
         need["customers"].add("signed_up_on")
@@ -102,6 +103,13 @@ class Study:
     def indicators(self) -> dict[str, Indicator]:
         """The indicators in use: those that the model names."""
         return {name: self.config.indicators[name] for name in used_indicators(self.config)}
+
+    @cached_property
+    def covariates(self) -> dict[str, Indicator]:
+        """What changes over time in the model: the indicators in use, and the calendar period where it names one."""
+        if self.config.calendar is None or not uses_calendar(self.config):
+            return self.indicators
+        return {**self.indicators, CALENDAR: calendar_period(self.tables, self.config.calendar)}
 
     @property
     def has_cohorts(self) -> bool:
@@ -206,7 +214,7 @@ class Study:
             at_risk = self.spells(name)
             self.step(f"{name}: episodes")
             every = self.config.update_every
-            planned = episodes(at_risk, self.indicators, attributes=self.attributes, update_every=every)
+            planned = episodes(at_risk, self.covariates, attributes=self.attributes, update_every=every)
             self.note(planned.findings, about=name)
             self._built[name] = planned.build(progress=self.step.part)
         return self._built[name]
@@ -214,18 +222,18 @@ class Study:
     def lagged_episodes(self, name: str, lags: Iterable[int]) -> Iterator[tuple[int, pd.DataFrame]]:
         """The same, once for each lag of all indicators together; all on the risk set of the longest lag."""
         lags, self._lagged = list(lags), True
-        longest = {n: i.with_lag(max(lags)) for n, i in self.indicators.items()}
+        longest = {n: i.with_lag(max(lags)) for n, i in self.covariates.items()}
         shared = self._made_spells(name, self._warm_up(name, longest))
         for lag in lags:
             self.step(f"{name}: lag of {lag} days")
-            lagged = {n: i.with_lag(lag) for n, i in self.indicators.items()}
+            lagged = {n: i.with_lag(lag) for n, i in self.covariates.items()}
             built = episodes(shared, lagged, attributes=self.attributes, update_every=self.config.update_every).build()
             yield lag, handled(built.frame(), model_names(self.config), self.config.model.missing)[0]
 
     @property
     def attributes(self) -> list[str]:
         """The columns of customers that episodes carry: of the formula and strata, and the cohort."""
-        names = [name for name in model_names(self.config) if name not in self.config.indicators]
+        names = [name for name in model_names(self.config) if name not in self.covariates]
         return list(dict.fromkeys([*names, COHORT]))
 
     # What the reader is told
