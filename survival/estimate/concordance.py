@@ -11,7 +11,7 @@ no loop over events.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,13 +60,13 @@ def concordance(sets: RiskSets, score: Floats, weight: Floats | None, unit: Ints
     For episodes, `weight` (n,) and `unit` (n,), whose influence is one (codes from 0), give the standard error.
     """
     order = _ordered(score)
-    place = np.empty(score.size, np.intp)
-    place[order.rows] = np.arange(score.size)
+    place = np.empty(score.size, order.first.dtype)
+    place[order.rows] = np.arange(score.size, dtype=place.dtype)
     by_score = np.argsort(place[sets.event_row], kind="stable")
     row = sets.event_row[by_score]
     events = _Events(place[row], sets.event_slot[by_score], sets.event_weight[by_score])
     moves = _moves_in_order(sets, order.rows)
-    tasks = [lambda: _leavers(sets, order, events, moves)]
+    tasks: list[Callable[[], tuple[Floats, ...]]] = [lambda: _leavers(sets, order, events, moves)]
     if weight is not None and unit is not None and sets.episodes:
         tasks.append(lambda: _stayers(sets.slots, order, events, moves[0]))
     (concordant, discordant, tied), *stayers = together(tasks)
@@ -77,10 +77,14 @@ def concordance(sets: RiskSets, score: Floats, weight: Floats | None, unit: Ints
     somers = (totals[0] - totals[1]) / pairs
     if not stayers or weight is None or unit is None:
         return Concordance((somers + 1) / 2, np.nan, *totals)
+    balance, compared = stayers[0]
+    compared *= somers
+    balance -= compared
     influence = np.empty(score.size)
-    influence[order.rows] = stayers[0][0] - stayers[0][1] - somers * sum(stayers[0][1:], stayers[0][0])
+    influence[order.rows] = balance
     influence[row] += concordant - discordant - somers * (concordant + discordant + tied)
-    by_unit = np.bincount(unit, weight * influence)
+    influence *= weight
+    by_unit = np.bincount(unit, influence)
     return Concordance((somers + 1) / 2, float(np.sqrt(by_unit @ by_unit)) / pairs / 2, *totals)
 
 
@@ -88,7 +92,8 @@ def _ordered(score: Floats) -> _Order:
     rows = np.argsort(score)
     ordered = score[rows]
     new = np.concatenate(([True], np.diff(ordered) > _TIE * max(1.0, float(np.abs(ordered[[0, -1]]).max()))))
-    start = np.flatnonzero(new)
+    small = np.int32 if score.size < 2**28 else np.int64  # half the memory to touch
+    start = np.flatnonzero(new).astype(small)
     size = np.diff(np.append(start, score.size))
     return _Order(rows, np.repeat(start, size), np.repeat(start + size, size))
 
@@ -103,7 +108,7 @@ def _moves_in_order(sets: RiskSets, rows: Ints) -> tuple[Ints, Floats, Ints]:
     slot = moves.indices.astype(np.int32, copy=False).view(np.int64)[rows].view(np.int32)
     equal = (moves.data[0::2] == moves.data[0]).all()
     weight = moves.data if equal else moves.data.view(np.complex128)[rows].view(np.float64)
-    return slot, weight, np.arange(0, 2 * rows.size + 2, 2)
+    return slot, weight, np.arange(0, 2 * rows.size + 2, 2, dtype=slot.dtype if rows.size < 2**28 else np.int64)
 
 
 def _leavers(
@@ -145,24 +150,27 @@ def _leaving(slot: Ints, group: Ints, mass: Floats) -> tuple[Floats, Floats, Flo
     return sums[0], sums[1], sums[2]
 
 
-def _stayers(slots: int, order: _Order, events: _Events, point_slot: Ints) -> tuple[Floats, Floats, Floats]:
-    """(n,) by sorted place: for each episode the weight of the events, while it is at risk and stays, with a higher score
-    (concordant pairs), a lower one, the same."""
+def _stayers(slots: int, order: _Order, events: _Events, point_slot: Ints) -> tuple[Floats, Floats]:
+    """(n,) by sorted place, for each episode over the events while it is at risk and stays: their weight with a higher score
+    (concordant pairs) minus that with a lower one, and the weight of all."""
     slot, mass = events.slot, events.weight
     begin, end = point_slot[0::2], point_slot[1::2].copy()
     end[events.place] -= 1
-    before = np.concatenate(([0], np.cumsum(np.bincount(events.place, minlength=begin.size))))
+    before = np.zeros(begin.size + 1, order.first.dtype)
+    np.cumsum(np.bincount(events.place, minlength=begin.size), out=before[1:])
     first, after = before[order.first], before[order.after]
     some = np.flatnonzero(after > first)  # tied with an event
     # Events at slots < k are those at slots <= k - 1.
     queries = [(first, (end - 1, begin - 1)), (after[some], (end[some] - 1, begin[some] - 1))]
     (late, early), (late_upto, early_upto) = _dominance(slot, mass, queries, slots)
     lower = np.subtract(late, early, out=late)
-    tied = np.zeros(begin.size)
-    tied[some] = late_upto - early_upto - lower[some]
+    tied = late_upto - early_upto - lower[some]
     total = np.concatenate(([0.0], np.cumsum(sums_by(slot, mass, slots))))
-    higher = total[end] - total[begin] - lower - tied
-    return higher, lower, tied
+    everyone = np.subtract(total[end], total[begin], out=early)
+    lower *= -2.0  # higher - lower = everyone - 2 lower - tied
+    lower += everyone
+    lower[some] -= tied
+    return lower, everyone
 
 
 Query = tuple[Ints, tuple[Ints, ...]]
@@ -179,19 +187,19 @@ def _dominance(at: Ints, weight: Floats, queries: Sequence[Query], slots: int) -
     mass = np.zeros(blocks << bits)
     mass[: at.size] = weight
     by_block: tuple[NDArray[np.integer], Floats] = padded.reshape(blocks, -1), mass.reshape(blocks, -1)
-    results = _whole_blocks(*by_block, [(count >> bits, many) for count, many in queries], slots)
+    results = _whole_blocks(*by_block, bits, queries, slots)
     if bits:
         for (count, many), sums in zip(queries, results):
-            _add_inside_block(sums, *by_block, count >> bits, count & ((1 << bits) - 1), many)
+            _add_inside_block(sums, *by_block, bits, count, many)
     return results
 
 
 def _whole_blocks(
-    at: NDArray[np.integer], weight: Floats, queries: Sequence[Query], slots: int
+    at: NDArray[np.integer], weight: Floats, bits: int, queries: Sequence[Query], slots: int
 ) -> list[tuple[Floats, ...]]:
-    """Weight of the points of all blocks before `block` with at <= slot, of queries (block, slots); a few blocks at a
-    time, so that the grid stays in cache. at, weight (blocks, size)."""
-    results = [tuple(np.empty(block.size) for _ in many) for block, many in queries]
+    """Weight of the points with at <= slot in all blocks before that of each query; a few blocks at a time, so that the grid
+    stays in cache. at, weight (blocks, 2^bits)."""
+    results = [tuple(np.empty(count.size) for _ in many) for count, many in queries]
     width = slots + 1  # the last column takes the padding
     carried = np.zeros(width)
     step = max(1, _CELLS // width)
@@ -205,9 +213,9 @@ def _whole_blocks(
         carried = grid[-1].copy()
         grid[:, -1] = 0.0  # what slot -1 finds: the last cell of the row before
         cells = grid.ravel()
-        for (block, many), sums in zip(queries, results):
-            here = slice(*np.searchsorted(block, [low, high]))
-            row = (block[here] - low) * width
+        for (count, many), sums in zip(queries, results):
+            here = slice(*np.searchsorted(count, np.array([low << bits, high << bits], count.dtype)))
+            row = ((count[here] >> bits).astype(np.intp) - low) * width
             for slot, result in zip(many, sums):
                 np.take(cells, row + slot[here], out=result[here], mode="wrap")
     return results
@@ -217,18 +225,17 @@ def _add_inside_block(
     results: tuple[Floats, ...],
     at: NDArray[np.integer],
     weight: Floats,
-    block: Ints,
-    rest: Ints,
+    bits: int,
+    count: Ints,
     slots: tuple[Ints, ...],
 ) -> None:
-    """Add the weight of the first `rest` points of `block` with at <= slot, by direct comparison."""
-    size = at.shape[1]
-    number = np.arange(size, dtype=np.int32)
-    step = max(1, _CELLS // (4 * size))
-    for low in range(0, block.size, step):
+    """Add the weight of the points before `count` in its own block with at <= slot, by direct comparison."""
+    number = np.arange(1 << bits, dtype=np.int32)
+    step = max(1, _CELLS >> (bits + 2))
+    for low in range(0, count.size, step):
         part = slice(low, low + step)
-        here = at[block[part]]
-        mass = weight[block[part]]
-        mass *= number < rest[part, None]
+        block, rest = count[part] >> bits, count[part] & ((1 << bits) - 1)
+        here, mass = at[block], weight[block]
+        mass *= number < rest[:, None]
         for slot, result in zip(slots, results):
             result[part] += np.einsum("ij,ij->i", here <= slot[part, None], mass)
