@@ -24,7 +24,11 @@ DAYS = (UNTIL - FIRST).days
 
 def date(day: NDArray[Any]) -> Any:
     """Days since FIRST as dates; NaN: none."""
-    return pd.Series(pd.Timestamp(FIRST) + pd.to_timedelta(np.asarray(day, float), unit="D"))
+    days = np.asarray(day, float)
+    known = ~np.isnan(days)
+    dates = np.full(days.shape, "NaT", "datetime64[D]")
+    dates[known] = np.datetime64(FIRST) + days[known].astype("timedelta64[D]")
+    return pd.Series(dates.astype("datetime64[s]"))
 
 
 @dataclass(frozen=True)
