@@ -10,12 +10,21 @@ from survival.data import DataSpec, Tables, open_tables, tables_from_frames
 from survival.episodes import BuiltEpisodes, Episodes, episodes
 from survival.estimate.cox import cox, cox_univariable
 from survival.estimate.cox_fit import CoxFit
+from survival.estimate.cumulative_incidence import cumulative_incidence
 from survival.estimate.curves import Curves
+from survival.estimate.fine_gray import cox_by_cause, fine_gray
+from survival.estimate.gray_test import gray_test
 from survival.estimate.hazard import hazard
 from survival.estimate.kaplan_meier import kaplan_meier
+from survival.estimate.landmark import landmark
+from survival.estimate.permutation import permutation_test
+from survival.estimate.piecewise import piecewise_hazard
 from survival.estimate.rank_tests import rank_test
+from survival.estimate.recurrent import mean_cumulative_count, stay_curves
+from survival.estimate.revenue import revenue_retention
 from survival.estimate.rmst import rmst
 from survival.estimate.smoothing import smooth_hazard
+from survival.estimate.tails import extrapolate
 from survival.findings import Finding
 from survival.flows.door import flows
 from survival.flows.table import Flows
@@ -35,20 +44,31 @@ __all__ = [
     "Spells",
     "Tables",
     "cox",
+    "cox_by_cause",
     "cox_univariable",
+    "cumulative_incidence",
     "episodes",
+    "extrapolate",
+    "fine_gray",
     "flows",
+    "gray_test",
     "hazard",
     "kaplan_meier",
+    "landmark",
+    "mean_cumulative_count",
     "open_tables",
     "parse_definition",
     "parse_indicator",
+    "permutation_test",
+    "piecewise_hazard",
     "rank_test",
     "register_definition",
     "register_indicator",
+    "revenue_retention",
     "rmst",
     "smooth_hazard",
     "spells",
+    "stay_curves",
     "tables_from_frames",
     "warm_up_days",
     "with_cohort",
