@@ -2,7 +2,20 @@
 
 from survival.indicators.adoption import Abandonment, Adoption
 from survival.indicators.calendar import CALENDAR, CalendarSpec, calendar_period
-from survival.indicators.deltas import Channel, Dated, Distinct, LatestScore, Lived, Open, Trailing, Unit
+from survival.indicators.deltas import (
+    Age,
+    Channel,
+    Dated,
+    Distinct,
+    LatestScore,
+    Lived,
+    Open,
+    Trailing,
+    Unit,
+    conditions,
+    delta_rows,
+    meeting,
+)
 from survival.indicators.indicator import Indicator, Windowed, indicator_kinds, parse_indicator, register_indicator
 from survival.indicators.invoices import LatePayments, MethodChange
 from survival.indicators.look_back import circularity, look_back, may_need, needs, unbounded, warm_up_days
@@ -18,6 +31,7 @@ __all__ = [
     "CALENDAR",
     "Abandonment",
     "Adoption",
+    "Age",
     "AutoRenewOff",
     "CalendarSpec",
     "Channel",
@@ -45,9 +59,12 @@ __all__ = [
     "Windowed",
     "calendar_period",
     "circularity",
+    "conditions",
+    "delta_rows",
     "indicator_kinds",
     "look_back",
     "may_need",
+    "meeting",
     "needs",
     "parse_indicator",
     "register_indicator",
