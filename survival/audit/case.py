@@ -56,7 +56,7 @@ class Case:
     def names(self) -> tuple[str, ...]:
         """Every name of the model: of its formula, then its strata."""
         read = formula_variables(self.formula) if self.formula and self.built is not None else ()
-        return tuple(dict.fromkeys([*read, *self.strata]))
+        return tuple(dict.fromkeys([*read, *(self.strata if self.built is not None else ())]))
 
     @property
     def columns(self) -> list[str]:
@@ -97,7 +97,7 @@ def _findings(case: Case) -> Iterator[Finding]:
     yield from causes(spells, curves=case.curves)
     yield from returns(spells, case.read)
     yield from attributes(spells, case.columns)
-    fixed = tuple(n for n in case.strata if n in case.tables.customers.columns)
+    fixed = tuple(n for n in case.strata if n in case.tables.customers.columns)  # those that do not change
     if case.formula:
         yield from ties(case.counts(fixed), case.method, about, fixed)
     if COHORT in case.tables.customers.columns and case.curves:

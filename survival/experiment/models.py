@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from survival.audit import fading
 from survival.errors import EstimationError
 from survival.estimate.cox import cox, cox_univariable
 from survival.estimate.cox_fit import CoxFit
@@ -162,9 +163,13 @@ def lag_profile(study: Study, all_models: list[Models]) -> pd.DataFrame:
     columns = ["definition", "lag", "covariate", "hazard_ratio", "ci_lower", "ci_upper"]
     parts = [pd.DataFrame(columns=columns)]
     for made in all_models:
+        mine = []
         for lag, frame in study.lagged_episodes(made.definition, study.config.lag_profile):
             rows = _lagged(study, made, lag, frame)
-            parts.append(rows.assign(definition=made.definition, lag=lag)[columns])
+            mine.append(rows.assign(definition=made.definition, lag=lag)[columns])
+        if mine:
+            study.note(fading(pd.concat(mine, ignore_index=True)), about=made.definition)
+        parts += mine
     return pd.concat([p for p in parts if len(p)] or parts, ignore_index=True)
 
 

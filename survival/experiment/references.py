@@ -74,10 +74,8 @@ def _unknown_findings(experiment: Experiment) -> list[Problem]:
     problems = []
     for id_, reason in experiment.allow.items():
         if id_ not in CATALOGUE:
-            near = suggestion(id_, CATALOGUE)
-            problems.append(
-                Problem(("allow", id_), f"no finding '{id_}'.{near} Allowed: {listing(sorted(CATALOGUE))}.")
-            )
+            there = suggestion(id_, CATALOGUE) or f" Allowed: {listing(sorted(CATALOGUE))}."
+            problems.append(Problem(("allow", id_), f"no finding '{id_}'.{there}"))
         elif not reason.strip():
             problems.append(Problem(("allow", id_), "give the reason for accepting it; the report prints it."))
     return problems
