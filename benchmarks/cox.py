@@ -88,12 +88,13 @@ def run_ours(path: str, robust: bool) -> dict[str, object]:
 
     frame = read(path, len(COLUMNS))
     before = start_measuring()
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     fit = cox(frame, " + ".join(COVARIATES), start="start", customer="customer" if robust else None)
     glance = fit.glance()  # the concordance is computed when first asked for
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     return {
         "seconds": seconds,
+        "cpu": cpu,
         "memory": peak() - before,
         "coef": fit.tidy()["coef"].tolist(),
         "se": np.sqrt(np.diag(fit.variance)).tolist(),
@@ -112,11 +113,12 @@ rm(values); invisible(gc(reset = TRUE))
 memory <- function() { g <- gc(); c(sum(g[, 2]), sum(g[, 6])) }
 before <- memory()[1]
 f <- as.formula(paste("Surv(start, stop, event) ~", paste(names[-(1:4)], collapse = " + ")))
-seconds <- system.time(
-  fit <- if (args[3] == "robust") coxph(f, d, cluster = customer) else coxph(f, d))[["elapsed"]]
+time <- system.time(
+  fit <- if (args[3] == "robust") coxph(f, d, cluster = customer) else coxph(f, d))
 after <- memory()[2]
 show <- function(x) paste0("[", paste(sprintf("%.17g", x), collapse = ","), "]")
-cat(sprintf('{"seconds": %.6f, "memory": %.1f, "coef": %s, "se": %s, "concordance": %.17g}\n', seconds, after - before,
+cat(sprintf('{"seconds": %.6f, "cpu": %.6f, "memory": %.1f, "coef": %s, "se": %s, "concordance": %.17g}\n', time[["elapsed"]],
+            time[["user.self"]] + time[["sys.self"]], after - before,
             show(coef(fit)), show(sqrt(diag(fit$var))), fit$concordance["concordance"]))
 """
 
@@ -134,11 +136,12 @@ def run_lifelines(path: str) -> dict[str, object]:
 
     frame = read(path, len(COLUMNS))
     before = start_measuring()
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     fit = CoxTimeVaryingFitter().fit(frame, id_col="customer", event_col="event", start_col="start", stop_col="stop")
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     return {
         "seconds": seconds,
+        "cpu": cpu,
         "memory": peak() - before,
         "coef": fit.params_[COVARIATES].tolist(),
         "se": fit.standard_errors_[COVARIATES].tolist(),
@@ -195,6 +198,7 @@ def report(
     frame: pd.DataFrame, runs: dict[str, list[dict]], lifelines: dict, scale: float, note: str, gap_lifelines: float
 ) -> str:
     median = {name: statistics.median(run["seconds"] for run in many) for name, many in runs.items()}
+    cpu = {name: statistics.median(run["cpu"] for run in many) for name, many in runs.items()}
     memory = {name: max(run["memory"] for run in many) for name, many in runs.items()}
     gaps = {
         "coefficients, R": worst(runs["ours"][0]["coef"], runs["R"][0]["coef"]),
@@ -212,16 +216,18 @@ def report(
         "not timed; formula, checks, fit, tests and concordance with its standard error are. Ours with customers also "
         "checks the structure of each customer's episodes.",
         "",
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}.",
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; load average at the end "
+        f"{os.getloadavg()[1]:.1f} (above 1: shared with other work, which costs every row, the short ones most).",
         "",
-        "| fit | seconds | ratio | extra peak memory, MiB |",
-        "|---|---:|---:|---:|",
-        f"| ours | {median['ours']:.2f} | 1 | {memory['ours']:.0f} |",
-        f"| R survival coxph | {median['R']:.2f} | {median['R'] / median['ours']:.1f} | {memory['R']:.0f} |",
-        f"| lifelines CoxTimeVaryingFitter | {seconds:.1f} | {seconds / median['ours']:.0f} | {lifelines['memory']:.0f} |",
-        f"| ours, cluster-robust by customer | {median['ours robust']:.2f} | 1 | {memory['ours robust']:.0f} |",
+        "| fit | seconds | ratio | CPU seconds | extra peak memory, MiB |",
+        "|---|---:|---:|---:|---:|",
+        f"| ours | {median['ours']:.2f} | 1 | {cpu['ours']:.2f} | {memory['ours']:.0f} |",
+        f"| R survival coxph | {median['R']:.2f} | {median['R'] / median['ours']:.1f} | {cpu['R']:.2f} | {memory['R']:.0f} |",
+        f"| lifelines CoxTimeVaryingFitter | {seconds:.1f} | {seconds / median['ours']:.0f} | "
+        f"{lifelines['cpu'] * scale:.1f} | {lifelines['memory']:.0f} |",
+        f"| ours, cluster-robust by customer | {median['ours robust']:.2f} | 1 | {cpu['ours robust']:.2f} | {memory['ours robust']:.0f} |",
         f"| R survival coxph, cluster = customer | {median['R robust']:.2f} | "
-        f"{median['R robust'] / median['ours robust']:.1f} | {memory['R robust']:.0f} |",
+        f"{median['R robust'] / median['ours robust']:.1f} | {cpu['R robust']:.2f} | {memory['R robust']:.0f} |",
         "",
         f"The covariate matrix itself is {matrix:.0f} MiB. {note}".strip(),
         "",
