@@ -46,7 +46,12 @@ def mean_counts(
             axes.fill_between(
                 rows["tenure"], rows["ci_lower"], rows["ci_upper"], step="post", color=colour, alpha=0.16, linewidth=0
             )
-            top = max(top, min(float(np.nanmax(rows["ci_upper"].to_numpy(float), initial=0)), 1.6 * float(rows["mean_count"].max())))
+            top = max(
+                top,
+                min(
+                    float(np.nanmax(rows["ci_upper"].to_numpy(float), initial=0)), 1.6 * float(rows["mean_count"].max())
+                ),
+            )
         top = max(top, float(rows["mean_count"].max()))
         ends.append((float(rows["tenure"].iloc[-1]), float(rows["mean_count"].iloc[-1]), colour))
     high = 1.06 * top if top > 0 else 1.0
