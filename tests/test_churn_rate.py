@@ -29,6 +29,7 @@ from survival.estimate.churn_rate import (
 from survival.experiment import run as runs
 from survival.plot.churn_rate import churn_rates as draw
 from survival.plot.incidence import stacked_incidence
+from survival.plot.numbers import p_phrase
 from survival.plot.style import svg_bytes
 from survival.plot.tail import extrapolated_retention
 from survival.report.tables import csv_text, read_csv
@@ -232,6 +233,12 @@ def test_figures_redraw_from_their_tables(results: Path) -> None:
     again("churn_rate_cancellation", draw(read_csv(tables / "churn_rate.csv"), bands=monthly))
     revenue = read_csv(tables / "revenue_churn_cancellation.csv")
     again("revenue_churn_cancellation", draw(revenue, bands=monthly, ylabel="Revenue lost in the month"))
+    quarters = read_csv(tables / "churn_rate_quarters_cancellation.csv")
+    line = quarters[["period", "trend_rate"]].rename(columns={"trend_rate": "rate"})
+    trend = read_csv(tables / "churn_rate_trend_cancellation.csv").set_index("test")
+    text = f"trend: {p_phrase(trend.loc['trend', 'p'])}"
+    quarterly = draw(quarters, rate="rate", trend=line, trend_text=text, ylabel="Churned in the quarter")
+    again("churn_rate_quarters_cancellation", quarterly)
     incidence = read_csv(tables / "cumulative_incidence.csv")
     again("causes_cancellation", stacked_incidence(incidence))
     tail = pd.read_csv(tables / "extrapolated_cancellation.csv", float_precision="round_trip")
