@@ -7,6 +7,7 @@ import signal
 import threading
 from pathlib import Path
 
+import duckdb
 import ibis
 import numpy as np
 import pandas as pd
@@ -122,3 +123,22 @@ def test_steps_are_told() -> None:
     frames = {"customers": customers("a"), "orders": frame("customer_id ordered_on", ("a", "2024-02-01"))}
     with tables_from_frames(frames, progress=told.append):
         assert told == ["check customers", "check orders"]
+
+
+def test_a_query_that_the_client_trips_over_runs_on_one_thread() -> None:
+    """DuckDB 2.0 fails an assertion of its own now and then; any other is raised."""
+    said: list[int] = []
+
+    def query(message: str, times: int) -> int:
+        said.append(int(engine.connection.execute("SELECT current_setting('threads')").fetchall()[0][0]))
+        if len(said) <= times:
+            raise duckdb.InternalException(message)
+        return 7
+
+    with Engine(threads=2) as engine:
+        message = "INTERNAL Error: dict-surviving cache: global dictionary column 3 changed identity"
+        assert engine._steadily(lambda: query(message, 1)) == 7
+        assert said == [2, 1]
+        assert engine.connection.execute("SELECT current_setting('threads')").fetchall() == [(2,)]
+        with pytest.raises(duckdb.InternalException, match="another"):
+            engine._steadily(lambda: query("another", 9))

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -21,6 +21,8 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from survival.errors import DataError
+
+T = TypeVar("T")
 
 _GIB = 1 << 30
 _LARGEST_DEFAULT = (
@@ -71,15 +73,17 @@ class Engine:
         if workspace is not None:
             workspace.mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="survival-", dir=workspace))
+        self._threads = threads or os.cpu_count() or 1
         self._connection = duckdb.connect(
             str(self.folder / "scratch.duckdb"),
             config={
                 "memory_limit": memory_limit or default_memory_limit(),
-                "threads": threads or os.cpu_count() or 1,
+                "threads": self._threads,
                 "temp_directory": str(self.folder / "spill"),
                 "preserve_insertion_order": False,
                 "python_enable_replacements": False,  # a name is a table of ours, never a Python variable
                 "autoinstall_known_extensions": False,  # never fetch anything
+                "disable_database_invalidation": True,  # so that `_steadily` can try again
             },
         )
         self._connection.execute(f"SET GLOBAL TimeZone = '{ZoneInfo(timezone).key}'")
@@ -92,7 +96,24 @@ class Engine:
 
     def _run(self, statement: str) -> duckdb.DuckDBPyConnection:
         with self._explained():
-            return self._connection.execute(statement)
+            return self._steadily(lambda: self._connection.execute(statement))
+
+    def _steadily(self, query: Callable[[], T]) -> T:
+        """The query; a second time on one thread where DuckDB 2.0 trips over its own dictionaries.
+
+        Its joins hand on small sides as dictionaries, and with several threads an assertion on them may fail ("dict-surviving
+        cache: global dictionary column changed identity"). It fails before there is a result, so there is nothing to undo.
+        """
+        try:
+            return query()
+        except duckdb.InternalException as error:
+            if "dict-surviving cache" not in str(error):
+                raise
+        self._connection.execute("SET GLOBAL threads = 1")
+        try:
+            return query()
+        finally:
+            self._connection.execute(f"SET GLOBAL threads = {self._threads}")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -164,7 +185,7 @@ class Engine:
     def arrow(self, expression: ir.Table) -> pa.Table:
         """The rows as an Arrow table."""
         with self._explained():
-            return self._connection.sql(self.sql(expression)).to_arrow_table()
+            return self._steadily(lambda: self._connection.sql(self.sql(expression)).to_arrow_table())
 
     def batches(self, expression: ir.Table, rows: int = 1_000_000) -> Iterator[pa.RecordBatch]:
         """The rows as Arrow batches of at most `rows`, streamed from a cursor of their own."""
