@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 from survival.errors import ArgumentError
 from survival.estimate.design import Coding, design, formula_variables
 from survival.estimate.estimability import refuse_no_events
+from survival.estimate.parallel import WORTH, over_rows, together
 from survival.estimate.partial_likelihood import BLOCK
 from survival.estimate.risk_sets import Floats, Ints, RiskSets, episode_risk_sets, flow_risk_sets, sums_by
 from survival.flows.columns import column_names, complete, read_columns
@@ -187,15 +189,21 @@ def standardised(columns: Sequence[Floats], rows: Floats, n: float) -> tuple[Flo
     rows: (n,) or (1,) how many episodes each row stands for, n in all. Returns the matrix, and (p,) each: mean, standard
     deviation (1 where it is 0), smallest, largest.
     """
-    centre, scale, low, high = np.array([_moments(column, rows, n) for column in columns]).T.copy()
+    tasks = [partial(_moments, column, rows, n) for column in columns]
+    moments = together(tasks) if columns[0].size >= WORTH else [task() for task in tasks]
+    centre, scale, low, high = np.array(moments).T.copy()
     scale[(scale <= 0) | (low == high)] = 1.0
     x, inverse = np.empty((columns[0].size, len(columns))), 1.0 / scale
-    block = np.empty((len(columns), BLOCK))
-    for i in range(0, len(x), BLOCK):  # column by column into a block that stays in cache, then turned
-        for j, column in enumerate(columns):
-            part = column[i : i + BLOCK]
-            np.subtract(part, centre[j], out=block[j, : part.size])
-        x[i : i + BLOCK] = (block[:, : len(x) - i] * inverse[:, None]).T
+
+    def fill(part: slice) -> None:
+        block = np.empty((len(columns), BLOCK))
+        for i in range(part.start, part.stop, BLOCK):  # column by column into a block that stays in cache, then turned
+            end = min(i + BLOCK, part.stop)
+            for j, column in enumerate(columns):
+                np.subtract(column[i:end], centre[j], out=block[j, : end - i])
+            x[i:end] = (block[:, : end - i] * inverse[:, None]).T
+
+    over_rows(fill, len(x), BLOCK)
     return x, centre, scale, low, high
 
 

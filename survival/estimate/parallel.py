@@ -10,12 +10,12 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 _PARTS = 4  # fixed, so that sums over the parts round the same on every machine
-_WORTH = 200_000  # rows below which starting threads costs more than it saves
+WORTH = 200_000  # rows below which starting threads costs more than it saves
 
 
 def over_rows(work: Callable[[slice], Result], rows: int, multiple: int = 1) -> list[Result]:
     """work(slice) of four ranges of rows (one when they are few), in threads; results in order. Ranges begin at multiples."""
-    if rows < _WORTH:
+    if rows < WORTH:
         return [work(slice(0, rows))]
     step = -(-rows // (_PARTS * multiple)) * multiple
     return together([_bound(work, slice(low, min(low + step, rows))) for low in range(0, rows, step)])

@@ -108,6 +108,8 @@ def numbers(frame: pd.DataFrame, name: str, role: str, who: pd.Series | None = N
 
 
 def _floats(column: pd.Series, name: str, role: str, who: pd.Series | None) -> NDArray[np.float64]:
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "f":
+        return column.to_numpy(np.float64)  # without na_value, for which pandas would look at every value
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy(np.float64, na_value=np.nan)
     values = pd.to_numeric(column.astype(object), errors="coerce").to_numpy(np.float64, na_value=np.nan)
