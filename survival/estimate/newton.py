@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from scipy import linalg
 
 from survival.errors import ConvergenceError
-from survival.estimate.partial_likelihood import Likelihood
 from survival.estimate.risk_sets import Floats
 
 LIKELIHOOD_TOLERANCE = 1e-9  # relative change of the log likelihood, as R's coxph.control
@@ -19,8 +19,27 @@ _HALVINGS = 30
 _SLOW = 0.05  # Newton's decrement falls quadratically; when it only falls by a factor, beta runs away
 
 
+class Point(Protocol):
+    """A log likelihood at beta (p,), and its gradient."""
+
+    @property
+    def beta(self) -> Floats:
+        """(p,)."""
+
+    @property
+    def log_likelihood(self) -> float:
+        """At beta."""
+
+    @property
+    def score(self) -> Floats:
+        """(p,) gradient."""
+
+
+P = TypeVar("P", bound=Point)
+
+
 @dataclass(frozen=True, eq=False)
-class Maximum:
+class Maximum(Generic[P]):
     """Where Newton stopped: `at` the likelihood at the last evaluated beta, `beta` one free step further.
 
     information (p, p) includes the ridge; null is the likelihood at beta = 0, null_information its information.
@@ -28,9 +47,9 @@ class Maximum:
     """
 
     beta: Floats
-    at: Likelihood
+    at: P
     information: Floats
-    null: Likelihood
+    null: P
     null_information: Floats
     iterations: int
     runaway: bool
@@ -38,18 +57,18 @@ class Maximum:
 
 
 def maximise(
-    evaluate: Callable[[Floats], Likelihood | None],
-    information: Callable[[Likelihood], Floats],
-    null: Likelihood,
+    evaluate: Callable[[Floats], P | None],
+    information: Callable[[P], Floats],
+    null: P,
     null_information: Floats,
-    ridge: float = 0.0,
+    ridge: float | Floats = 0.0,
     separated: Callable[[Floats], bool] = lambda direction: False,
     events: float = 1.0,
     max_iterations: int = 100,
-) -> Maximum:
-    """Maximise log_likelihood(beta) - ridge/2 |beta|² from beta = 0.
+) -> Maximum[P]:
+    """Maximise log_likelihood(beta) - Σ ridge/2 beta² from `null`, for most models beta = 0.
 
-    events: how many there are, the unit of the score's size.
+    ridge: a number, or (p,). events: how many there are, the unit of the score's size.
     Stops when the log likelihood changes by less than 1e-9, relatively, and the scaled score is small. While
     beta moves on a flat likelihood, `separated` is asked whether the step (p,) is a direction in which the
     likelihood never falls. Raises ConvergenceError when it does not get there.
@@ -88,13 +107,11 @@ def maximise(
     )
 
 
-def _climb(
-    evaluate: Callable[[Floats], Likelihood | None], at: Likelihood, step: Floats, ridge: float
-) -> Likelihood | None:
+def _climb(evaluate: Callable[[Floats], P | None], at: P, step: Floats, ridge: float | Floats) -> P | None:
     """The likelihood after the longest of step, step/2, step/4, … that does not go down."""
 
-    def value(point: Likelihood) -> float:
-        return point.log_likelihood - ridge / 2 * float(point.beta @ point.beta)
+    def value(point: P) -> float:
+        return point.log_likelihood - float((ridge / 2 * point.beta) @ point.beta)
 
     floor = value(at) - 1e-12 * abs(value(at))
     for halving in range(_HALVINGS):

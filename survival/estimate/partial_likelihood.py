@@ -63,25 +63,30 @@ class Likelihood:
     moments: TieMoments
 
 
-def evaluate(sets: RiskSets, x: Floats, event_sum: Floats, beta: Floats) -> Likelihood | None:
+def evaluate(
+    sets: RiskSets, x: Floats, event_sum: Floats, beta: Floats, offset: Floats | None = None
+) -> Likelihood | None:
     """Log likelihood and score at `beta`; None where they are not finite (the step was too long).
 
-    x (n, p) in row order, well centred; event_sum (p,) the weighted sum of x over the events (`sum_over_events`).
+    x (n, p) in row order, well centred; event_sum (p,) the weighted sum of x over the events (`sum_over_events`);
+    offset (n,) is added to the linear predictor.
     """
     shift, risk, sums = 0.0, np.empty(x.shape[0]), None
     while sums is None:
-        top, s0, s1 = _pass(sets, x, beta, shift, risk)
+        top, s0, s1 = _pass(sets, x, beta, shift, risk, offset)
         if not np.isfinite(top):
             return None
         if top <= _OVERFLOW:
             sums = _sums(sets, x, risk, s0, s1)
         else:  # start again with the largest linear predictor at 0
-            shift = float((x @ beta).max())
+            shift = float((x @ beta if offset is None else x @ beta + offset).max())
     moments = tie_moments(sets, sums.s0, sums.e0)
     if moments is None:
         return None
     expected = moments.d1 @ sums.s1 - moments.d1c @ sums.e1
     value = float(event_sum @ beta - moments.log_d.sum() - shift * sets.event_total.sum())
+    if offset is not None:
+        value += float(sets.event_weight @ offset[sets.event_row])
     return Likelihood(beta, value, event_sum - expected, risk, shift, sums, moments)
 
 
@@ -90,16 +95,18 @@ def sum_over_events(sets: RiskSets, x: Floats) -> Floats:
     return sets.event_weight @ x[sets.event_row]
 
 
-def _pass(sets: RiskSets, x: Floats, beta: Floats, shift: float, risk: Floats) -> tuple[float, Floats, Floats]:
+def _pass(
+    sets: RiskSets, x: Floats, beta: Floats, shift: float, risk: Floats, offset: Floats | None
+) -> tuple[float, Floats, Floats]:
     """One pass over the rows: fills `risk` (n,), and returns the largest linear predictor and the sums of what moves
     at each slot, (K,) and (K, p)."""
-    parts = over_rows(lambda rows: _pass_part(sets, x, beta, shift, risk, rows), x.shape[0])
+    parts = over_rows(lambda rows: _pass_part(sets, x, beta, shift, risk, offset, rows), x.shape[0])
     tops, s0, s1 = zip(*parts)
     return float(np.max(tops)), sum(s0[1:], s0[0]), sum(s1[1:], s1[0])
 
 
 def _pass_part(
-    sets: RiskSets, x: Floats, beta: Floats, shift: float, risk: Floats, part: slice
+    sets: RiskSets, x: Floats, beta: Floats, shift: float, risk: Floats, offset: Floats | None, part: slice
 ) -> tuple[float, Floats, Floats]:
     """`_pass` over some rows, block by block in cache; stops at a predictor whose exp is out of range."""
     p, k, moves = x.shape[1], sets.slots, sets.moves
@@ -108,6 +115,8 @@ def _pass_part(
     for low in range(part.start, part.stop, step):
         rows = slice(low, min(low + step, part.stop))
         eta = x[rows] @ beta
+        if offset is not None:
+            eta += offset[rows]
         if shift:
             eta -= shift
         top = float(np.maximum(top, eta.max()))
