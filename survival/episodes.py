@@ -143,7 +143,7 @@ class BuiltEpisodes:
         """The same rows as Arrow batches, bucket by bucket, each customer's rows together and in order."""
         tables, rows = self.spells.tables, self.expression()
         for k in range(tables.buckets):
-            part = rows if tables.buckets == 1 else rows.filter(rows.customer % tables.buckets == k)
+            part = tables.mine(rows, k)
             yield from tables.engine.batches(part.order_by("customer", "spell", "start"))
 
     def frame(self) -> pd.DataFrame:

@@ -69,8 +69,7 @@ class Spells:
 
     def bucket(self, k: int) -> ir.Table:
         """The spells of bucket k of customers that are at risk."""
-        rows = self.at_risk
-        return rows if self.tables.buckets == 1 else rows.filter(rows.customer % self.tables.buckets == k)
+        return self.tables.mine(self.at_risk, k)
 
 
 def spells(tables: Tables, definition: Definition, *, warm_up: int | None = None) -> Spells:

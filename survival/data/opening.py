@@ -197,7 +197,9 @@ def _checked(
         check.problems += _nobody(check)
     _raise(problems + check.problems)
     assert customers is not None  # or there was a problem
-    largest = max((check.counts[name].used for name in facts), default=0)
+    buckets = buckets or max(1, -(-max((check.counts[name].used for name in facts), default=0) // _ROWS_PER_BUCKET))
+    for name in facts:
+        check.in_order_of_customers(name, buckets)
     return Tables(
         engine=engine,
         customers=customers,
@@ -209,7 +211,7 @@ def _checked(
         findings=findings(check, customers, facts, from_day),
         fingerprint=prints or {},
         n_customers=check.counts["customers"].used,
-        buckets=buckets or max(1, -(-largest // _ROWS_PER_BUCKET)),
+        buckets=buckets,
         staged=check.staged,
     )
 

@@ -24,7 +24,7 @@ class Tables:
     ledger      [table, rows_read, used, set_aside, reason, rows]: one row per table and reason, `used` among them
     findings    what the reader should know about the data
     fingerprint table -> file -> size and sha256 of the inputs
-    buckets     K; `bucket(k)` has the customers with customer % K == k
+    buckets     K; `bucket(k)` has the k-th of K equal ranges of customers
     staged      logical name -> every row as it was read, with its reason under `_reason` (0: used); for the audit
     """
 
@@ -48,15 +48,17 @@ class Tables:
         if self.buckets == 1:
             return self
 
-        def mine(table: ir.Table) -> ir.Table:
-            return table.filter(table["customer"] % self.buckets == k)
-
+        first, end = _range(k, self.buckets, self.n_customers)
         return replace(
             self,
-            customers=mine(self.customers),
-            facts={name: mine(table) for name, table in self.facts.items()},
-            n_customers=len(range(k, self.n_customers, self.buckets)),
+            customers=self.mine(self.customers, k),
+            facts={name: self.mine(table, k) for name, table in self.facts.items()},
+            n_customers=end - first,
         )
+
+    def mine(self, rows: ir.Table, k: int) -> ir.Table:
+        """Those of `rows` that are of the customers of bucket k."""
+        return rows if self.buckets == 1 else of_bucket(rows, k, self.buckets, self.n_customers)
 
     def close(self) -> None:
         """Remove the scratch database; the tables cannot be read afterwards."""
@@ -67,3 +69,13 @@ class Tables:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def of_bucket(rows: ir.Table, k: int, buckets: int, customers: int) -> ir.Table:
+    """The rows of the k-th of `buckets` equal ranges of customers 0..customers-1."""
+    first, end = _range(k, buckets, customers)
+    return rows.filter((rows["customer"] >= first) & (rows["customer"] < end))
+
+
+def _range(k: int, buckets: int, customers: int) -> tuple[int, int]:
+    return k * customers // buckets, (k + 1) * customers // buckets

@@ -60,7 +60,7 @@ def _counted(tables: Tables, rows: ir.Table, names: list[str], attributes: list[
     name = tables.engine.fresh("flows")
     partial: ir.Table | None = None
     for k in range(tables.buckets):
-        mine = rows.filter(rows.customer % tables.buckets == k)
+        mine = tables.mine(rows, k)
         counted = _grouped(mine, tables.bucket(k), names, attributes)
         if partial is None:
             partial = tables.engine.create(name, counted)

@@ -136,7 +136,7 @@ def _draw(rows: list[Row], sets: list[str], title: str, more: str, less: str) ->
     figure = style.new_figure(width, height)
     axes = style.axes_in_inches(figure, left, bottom, axis, ROW * len(rows), facecolor="none")
     _stripes(figure, len(rows), bottom)
-    _axis(axes, rows, more, less)
+    ratio_axis(axes, rows, more, less)
     for i, one in enumerate(sets):
         _points(axes, rows, one, i, len(sets))
     _labels(figure, rows, names, left, bottom)
@@ -164,7 +164,8 @@ def _stripes(figure: Drawing, n: int, bottom: float) -> None:
         )
 
 
-def _axis(axes: Axes, rows: Sequence[Row], more: str, less: str) -> None:
+def ratio_axis(axes: Axes, rows: Sequence[Row], more: str, less: str) -> None:
+    """A log axis of hazard ratios over rows 0, 1, ... from the top, with a line at 1 and what either side means."""
     low, high = axis_limits(rows)
     axes.set_xscale("log")
     axes.set_xlim(low, high)
