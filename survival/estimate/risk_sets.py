@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from survival.estimate.efron_ties import efron_terms
 from survival.flows.table import Flows
 
 Floats = NDArray[np.float64]
@@ -35,7 +36,8 @@ class RiskSets:
     deaths       (K,) number of events at the slot; event_total (K,) their summed weight
     tied         (f,) index into the e events of those that Efron corrects (slots with more than one event)
     tie_slot, tie_share, tie_weight
-                 (L,) one row per slot and l = 0..d-1: slot, c = l/d, mean weight (Breslow: one row, c = 0, summed weight)
+                 (L,) the terms of the ties: slot, c = l/d, mean weight x how many l it stands for (`efron_terms`; Breslow:
+                 one term a slot, c = 0, summed weight)
     episodes     whether a design row is one episode (moves alternate between its entry and its exit)
     first_entry, last_exit  (S,) of each stratum; NaN when it has nobody
     """
@@ -203,10 +205,9 @@ def _finish(
     total = sums_by(event_slot, event_weight, k)
     live = np.flatnonzero(deaths > 0)
     if efron:
-        repeat = deaths[live].astype(np.intp)
-        slot = np.repeat(live, repeat)
-        share = (np.arange(slot.size) - np.repeat(np.cumsum(repeat) - repeat, repeat)) / deaths[slot]
-        mean = (total[live] / deaths[live]).repeat(repeat)
+        number, share, count = efron_terms(np.rint(deaths[live]).astype(np.intp))
+        slot = live[number]
+        mean = count * (total[live] / deaths[live])[number]
         tied = np.flatnonzero(deaths[event_slot] > 1)
     else:
         slot, share, mean, tied = live, np.zeros(live.size), total[live], np.empty(0, np.intp)
