@@ -206,7 +206,7 @@ def test_formula_names_nearest_pattern_column_of_flows() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ties": "exact"}, "ties must be one of efron, breslow; got 'exact'"),
+        ({"ties": "exakt"}, "ties must be one of efron, breslow, exact; got 'exakt'"),
         ({"robust": "yes"}, "robust must be"),
         ({"penalizer": -1}, "penalizer must be"),
         ({"level": 95}, "level must be between 0 and 1"),

@@ -114,7 +114,7 @@ def test_ridge_gives_separation_a_finite_answer() -> None:
 
 
 def test_no_convergence_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from survival.estimate import cox as module
+    from survival.estimate import cox_fitting as module
 
     original = module.maximise
     monkeypatch.setattr(module, "maximise", lambda *a, **k: original(*a, **{**k, "max_iterations": 1}))

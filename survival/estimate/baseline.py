@@ -54,7 +54,7 @@ def baseline_of(sets: RiskSets, at: Likelihood) -> Baseline:
 class Paths:
     """m pieces (begin, end] of the covariate paths of q subjects, in order of subject and time.
 
-    subject (m,) codes 0..q-1; stratum (m,); x (m, p) inner covariates.
+    subject (m,) codes 0..q-1; stratum (m,); x (m, p) inner covariates; offset (m,) of the linear predictor.
     """
 
     subject: Ints
@@ -62,13 +62,17 @@ class Paths:
     end: Floats
     stratum: Ints
     x: Floats
+    offset: Floats
 
 
-def at_zero(base: Baseline, beta: Floats, variance: Floats, zero: Floats) -> tuple[Floats, Floats, Floats]:
-    """(m,) hazard, cumulative hazard and its standard error where the user's covariates are 0; `zero` (p,) is
-    that point in inner units. Far from the data these over- or underflow, as the quantity itself does."""
+def at_zero(
+    base: Baseline, beta: Floats, variance: Floats, zero: Floats, offset: float = 0.0
+) -> tuple[Floats, Floats, Floats]:
+    """(m,) hazard, cumulative hazard and its standard error where the user's covariates are 0; `zero` (p,) is that point
+    in inner units, `offset` a further term of the linear predictor. Far from the data these over- or underflow, as the
+    quantity itself does."""
     with np.errstate(over="ignore", invalid="ignore"):
-        risk = np.exp(zero @ beta)
+        risk = np.exp(zero @ beta + offset)
         start = np.flatnonzero(np.concatenate(([True], np.diff(base.stratum) != 0)))
         lengths = np.diff(np.append(start, base.stratum.size))
 
@@ -99,7 +103,7 @@ def cumulative_hazard(
     end[np.append(first[1:], paths.subject.size) - 1] = np.inf
     begin = np.maximum(paths.begin, given[paths.subject])
     hazard, error = np.empty((subjects, tenures.size)), np.empty((subjects, tenures.size))
-    piece = _Pieces(index, *sums, beta, variance, paths.x, paths.stratum, base.last_exit)
+    piece = _Pieces(index, *sums, beta, variance, paths.x, paths.offset, paths.stratum, base.last_exit)
     step = max(1, _CELLS // max(1, paths.subject.size * beta.size))
     for low in range(0, tenures.size, step):
         part = slice(low, low + step)
@@ -122,6 +126,7 @@ class _Pieces:
     beta: Floats
     beta_variance: Floats
     x: Floats
+    offset: Floats
     stratum: Ints
     last_exit: Floats
 
@@ -134,7 +139,7 @@ class _Pieces:
         until = np.minimum(end[:, None], tenures)
         until = np.maximum(until, begin[:, None])
         low, high = self._count(np.broadcast_to(begin[:, None], until.shape)), self._count(until)
-        risk = np.exp(self.x @ self.beta)[:, None]
+        risk = np.exp(self.x @ self.beta + self.offset)[:, None]
         unseen = (until > begin[:, None]) & (until > self.last_exit[self.stratum][:, None])
         total = np.where(unseen, np.nan, self.hazard[high] - self.hazard[low])
         slope = risk[..., None] * (

@@ -11,33 +11,16 @@ import numpy as np
 import pandas as pd
 
 from survival.errors import ArgumentError
+from survival.estimate.cox_options import Options, penalty_of
 from survival.estimate.design import Coding, design, formula_variables
 from survival.estimate.estimability import refuse_no_events
 from survival.estimate.parallel import WORTH, over_rows, together
 from survival.estimate.partial_likelihood import BLOCK
 from survival.estimate.risk_sets import Floats, Ints, RiskSets, episode_risk_sets, flow_risk_sets, sums_by
-from survival.flows.columns import column_names, complete, read_columns
+from survival.estimate.tenure_effects import TenureCoding, by_tenure, cell_flows, cut_episodes
+from survival.flows.columns import column_names, complete, numbers, read_columns
 from survival.flows.frames import EpisodeArrays, episode_arrays, pattern_codes
 from survival.flows.table import Flows
-
-
-@dataclass(frozen=True, eq=False)
-class Options:
-    """How a fit was asked for: the names of the columns and the settings."""
-
-    formula: str
-    stop: str
-    event: str
-    start: str | None
-    customer: str | None
-    spell: str | None
-    cluster: str | None
-    strata: tuple[str, ...]
-    weights: str | None
-    ties: str
-    robust: bool
-    penalizer: float
-    level: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +30,8 @@ class CoxData:
     low, high (p,) the user's smallest and largest values;
     stratum (n,) codes or None; strata the labels of the S strata in sorted order and stratum_values their columns;
     episodes or flows are what the rows came from; unit (n,) codes and unit_labels (n,) of the clusters of the robust variance.
-    rows is how many rows the user gave, weights not counted (the n of lifelines' penalty).
+    rows is how many rows the user gave, weights not counted (the n of lifelines' penalty); penalty (p,) each column's.
+    offset (n,) minus offset_centre is added to the linear predictor; None without.
     """
 
     sets: RiskSets
@@ -57,7 +41,7 @@ class CoxData:
     low: Floats
     high: Floats
     names: tuple[str, ...]
-    coding: Coding
+    coding: Coding | TenureCoding
     stratum: Ints | None
     strata: tuple[str, ...]
     stratum_values: pd.DataFrame
@@ -68,6 +52,9 @@ class CoxData:
     customers: int
     rows: float
     person_time: float
+    penalty: Floats
+    offset: Floats | None = None
+    offset_centre: float = 0.0
 
     def columns(self, keep: Sequence[int]) -> CoxData:
         """The same data with only these inner columns."""
@@ -82,6 +69,7 @@ class CoxData:
             low=self.low[index],
             high=self.high[index],
             names=tuple(self.names[j] for j in index),
+            penalty=self.penalty[index],
         )
 
     def at_risk(self) -> Floats:
@@ -104,7 +92,7 @@ def data_from_frame(frame: Any, options: Options) -> CoxData:
     who = options.cluster or options.customer
     try:
         wanted = [options.stop, options.event, options.start, options.weights, options.customer, options.spell]
-        table = _table(frame, [*wanted, *formula, *options.strata, who])
+        table = _table(frame, [*wanted, *formula, *options.strata, who, options.offset])
         episodes = episode_arrays(
             table, options.stop, options.event, options.start, weights=options.weights,
             customer=options.customer, spell=options.spell, 
@@ -112,20 +100,37 @@ def data_from_frame(frame: Any, options: Options) -> CoxData:
     except ArgumentError as error:
         raise _in_formula(error, formula) from error
     stratum, values = strata_codes(table, options.strata)
-    sets = episode_risk_sets(
-        episodes.start, episodes.stop, episodes.event, episodes.weight, stratum, len(values),
-        efron=options.ties == "efron",
-    )  # fmt: skip
+    sets = _risk_sets(episodes, stratum, len(values), options)
     refuse_no_events(sets)
     unit = episodes.customer
     if options.cluster:
         unit = pd.factorize(complete(table, options.cluster, "cluster"))[0].astype(np.intp)
     labels = table[who].to_numpy() if who else None
-    columns, coding = design(table, options.formula)
+    columns, plain = design(table, options.formula)
+    coding: Coding | TenureCoding = plain
+    offset = None if options.offset is None else numbers(table, options.offset, "offset")
+    rows, person_time = float(len(episodes)), episodes.person_days
+    if options.time_varying:
+        coding = by_tenure(plain, options.time_varying)
+        row, episodes = cut_episodes(episodes, sets, coding)
+        columns, unit = coding.columns([column[row] for column in columns], episodes.stop), unit[row]
+        stratum, labels = _rows(stratum, row), _rows(labels, row)
+        offset = _rows(offset, row)
+        sets = _risk_sets(episodes, stratum, len(values), options)
     return _centred(
         sets, columns, np.ones(1), coding, stratum, values, unit, labels, episodes, None,
-        episodes.customers, float(len(episodes)), episodes.person_days,
+        episodes.customers, rows, person_time, options, offset,
     )  # fmt: skip
+
+
+def _rows(held: Any, row: Ints) -> Any:
+    return None if held is None else held[row]
+
+
+def _risk_sets(episodes: EpisodeArrays, stratum: Ints | None, strata: int, options: Options) -> RiskSets:
+    efron = options.ties == "efron"
+    held = (episodes.start, episodes.stop, episodes.event, episodes.weight)
+    return episode_risk_sets(*held, stratum, strata, efron=efron)
 
 
 def _table(frame: Any, names: Sequence[str | None]) -> pd.DataFrame:
@@ -143,11 +148,21 @@ def data_from_flows(flows: Flows, options: Options) -> CoxData:
     stratum, values = strata_codes(flows.patterns, options.strata)
     sets = flow_risk_sets(flows, stratum, len(values), efron=options.ties == "efron")
     refuse_no_events(sets)
-    columns, coding = design(flows.patterns, options.formula)
+    columns, plain = design(flows.patterns, options.formula)
+    coding: Coding | TenureCoding = plain
+    offset = None if options.offset is None else numbers(flows.patterns, options.offset, "offset")
     rows = sums_by(flows.pattern, flows.entered, len(flows.patterns))
+    n = float(rows.sum())
+    if options.time_varying:
+        coding = by_tenure(plain, options.time_varying)
+        row, tenure, rows, cells = cell_flows(flows, sets)
+        columns = coding.columns([column[row] for column in columns], tenure)
+        stratum, offset = _rows(stratum, row), _rows(offset, row)
+        cut = flow_risk_sets(cells, stratum, len(values), efron=options.ties == "efron")
+        sets = replace(cut, first_entry=sets.first_entry, last_exit=sets.last_exit)
     return _centred(
         sets, columns, rows, coding, stratum, values, None, None, None, flows,
-        flows.customers, float(rows.sum()), flows.person_days,
+        flows.customers, n, flows.person_days, options, offset,
     )  # fmt: skip
 
 
@@ -170,16 +185,20 @@ def strata_codes(frame: pd.DataFrame, strata: Sequence[str]) -> tuple[Ints | Non
 
 
 def _centred(
-    sets: RiskSets, columns: list[Floats], rows: Floats, coding: Coding, stratum: Ints | None, values: pd.DataFrame,
-    unit: Ints | None, unit_labels: Any, episodes: EpisodeArrays | None, flows: Flows | None,
-    customers: int, n: float, person_time: float,
+    sets: RiskSets, columns: list[Floats], rows: Floats, coding: Coding | TenureCoding, stratum: Ints | None,
+    values: pd.DataFrame, unit: Ints | None, unit_labels: Any, episodes: EpisodeArrays | None, flows: Flows | None,
+    customers: int, n: float, person_time: float, options: Options, offset: Floats | None,
 ) -> CoxData:  # fmt: skip
     """The columns centred and scaled, and all the rest. rows: how many episodes a design row is."""
-    x, centre, scale, low, high = standardised(columns, rows, n)
+    held = float(columns[0].size) if rows.size == 1 else float(rows.sum())
+    x, centre, scale, low, high = standardised(columns, rows, held)
+    penalty = penalty_of(options, coding.names, coding.terms)
+    middle = 0.0 if offset is None else float((offset.min() + offset.max()) / 2)
+    offset = None if offset is None else offset - middle
     labels = tuple(", ".join(map(str, row)) for row in values.itertuples(index=False, name=None))
     return CoxData(
         sets, x, centre, scale, low, high, coding.names, coding, stratum, labels if len(values.columns) else ("all",),
-        values, unit, unit_labels, episodes, flows, customers, n, person_time,
+        values, unit, unit_labels, episodes, flows, customers, n, person_time, penalty, offset, middle,
     )  # fmt: skip
 
 

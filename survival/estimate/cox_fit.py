@@ -15,10 +15,12 @@ from survival.errors import ArgumentError
 from survival.estimate import cox_diagnostics, cox_prediction
 from survival.estimate.baseline import Baseline, at_zero, survival_band
 from survival.estimate.concordance import Concordance, concordance
-from survival.estimate.cox_data import CoxData, Options
+from survival.estimate.cox_data import CoxData
+from survival.estimate.cox_options import Options
 from survival.estimate.design import Coding
 from survival.estimate.partial_likelihood import Likelihood
 from survival.estimate.risk_sets import Floats
+from survival.estimate.tenure_effects import TenureCoding
 from survival.findings import Finding
 
 
@@ -51,10 +53,11 @@ class CoxFit:
     findings: tuple[Finding, ...]
     strata: tuple[str, ...]
     stratum_values: pd.DataFrame
-    coding: Coding
+    coding: Coding | TenureCoding
     base: Baseline
     inner: tuple[Floats, Floats, Floats, Floats]  # beta, variance, centre, scale of the inner columns, (q,) …
     columns: tuple[int, ...]  # of the design matrix, when only some of its columns are in the model
+    offset_centre: float = 0.0
     _data: tuple[CoxData, Likelihood] | None = field(default=None)
 
     def __post_init__(self) -> None:
@@ -66,7 +69,8 @@ class CoxFit:
         """Concordance on risk sets, with its standard error by customer; computed when first asked for."""
         data, _ = self._held("concordance")
         weight = None if data.episodes is None else data.episodes.weight
-        return concordance(data.sets, data.x @ self.inner[0], weight, data.unit)
+        linear = data.x @ self.inner[0]
+        return concordance(data.sets, linear if data.offset is None else linear + data.offset, weight, data.unit)
 
     def __getstate__(self) -> dict[str, Any]:
         self.concordance  # noqa: B018 - kept in __dict__ from now on, and so in what is saved
@@ -180,7 +184,7 @@ class CoxFit:
         """Hazard where every covariate is 0, at the event times: stratum, tenure, hazard, cumulative_hazard, survival,
         and se (of the cumulative hazard), ci_lower, ci_upper (of survival, log-log)."""
         beta, variance, centre, scale = self.inner
-        hazard, total, error = at_zero(self.base, beta, variance, -centre / scale)
+        hazard, total, error = at_zero(self.base, beta, variance, -centre / scale, -self.offset_centre)
         survival, _, lower, upper = survival_band(total, error, self.options.level)
         return pd.DataFrame(
             {

@@ -64,12 +64,16 @@ def checked_options(formula: str, **given: Any) -> tuple[Options, bool | None]:
     one_of("ties", options.ties, TIES)
     if not (isinstance(options.level, float) and 0 < options.level < 1):
         raise ArgumentError(f"level must be between 0 and 1, such as 0.95; got {options.level!r}")
-    if isinstance(options.l1_ratio, bool) or not isinstance(options.l1_ratio, int | float) or not 0 <= options.l1_ratio <= 1:
+    if (
+        isinstance(options.l1_ratio, bool)
+        or not isinstance(options.l1_ratio, int | float)
+        or not 0 <= options.l1_ratio <= 1
+    ):
         raise ArgumentError(f"l1_ratio must be between 0 (ridge) and 1 (lasso); got {options.l1_ratio!r}")
     if not isinstance(options.firth, bool):
         raise ArgumentError(f"firth must be True or False; got {options.firth!r}")
     _together(options)
-    return options, robust
+    return options, None if robust is None else bool(robust)
 
 
 def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
@@ -88,9 +92,13 @@ def _together(options: Options) -> None:
     if options.firth:
         raise ArgumentError("firth=True needs ties='efron' or 'breslow'")
     if options.weights:
-        raise ArgumentError("ties='exact' counts the ways to choose who leaves, and weights are no counts: leave them out")
+        raise ArgumentError(
+            "ties='exact' counts the ways to choose who leaves, and weights are no counts: leave them out"
+        )
     if options.robust:
-        raise ArgumentError("ties='exact' has no residuals and so no robust variance: take ties='efron', or robust=False")
+        raise ArgumentError(
+            "ties='exact' has no residuals and so no robust variance: take ties='efron', or robust=False"
+        )
 
 
 def _penalizer(given: Any) -> float | tuple[Any, ...]:
@@ -125,7 +133,9 @@ def penalty_of(options: Options, names: Sequence[str], terms: Mapping[str, tuple
         result = np.zeros(p)
         for name, value in given:
             if name not in names and name not in terms:
-                raise ArgumentError(f"penalizer names '{name}', which is no column or term; there are: {', '.join(names)}")
+                raise ArgumentError(
+                    f"penalizer names '{name}', which is no column or term; there are: {', '.join(names)}"
+                )
             result[[names.index(name)] if name in names else list(terms[name])] = value
         return result
     if len(given) != p:
@@ -146,7 +156,7 @@ def _tenure_function(term: str, value: Any) -> Tenure:
         one_of(f"time_varying of '{term}'", value, ("log", "identity", "sqrt"))
         return value
     if callable(value):
-        return value  # type: ignore[no-any-return]
+        return value
     cuts = np.atleast_1d(np.asarray(value, np.float64)) if not isinstance(value, Mapping) else np.empty(0)
     if cuts.ndim != 1 or not cuts.size or not np.isfinite(cuts).all() or (np.diff(cuts) <= 0).any():
         raise ArgumentError(

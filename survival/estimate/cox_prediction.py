@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import pandas as pd
 
 from survival.errors import ArgumentError, StructureError
 from survival.estimate.baseline import Paths, cumulative_hazard, survival_band
-from survival.estimate.design import formula_variables
+from survival.estimate.design import Coding, formula_variables
 from survival.estimate.risk_sets import Floats, Ints
+from survival.estimate.tenure_effects import TenureCoding, cut, inner_points
 from survival.flows.columns import column_names, complete, numbers, read_columns, refuse
 
 if TYPE_CHECKING:
@@ -27,13 +29,14 @@ def predict_survival(
     path_columns = [options.start or "", options.stop]
     is_path = options.start is not None and all(name in there for name in path_columns)
     who = options.customer if options.customer in there else None
-    wanted = [*formula_variables(options.formula), *options.strata, who]
+    wanted = [*formula_variables(options.formula), *options.strata, who, options.offset]
     wanted += [given if isinstance(given, str) else None, *(path_columns if is_path else [])]
     table = read_columns(frame, wanted)
     if not len(table):
         raise ArgumentError("predict_survival: the frame has no rows")
     stratum = _stratum(fit, table)
-    x = _inner(fit, table)
+    columns = _base_coding(fit).encode(table)
+    offset = numbers(table, options.offset, "offset") - fit.offset_centre if options.offset else np.zeros(len(table))
     subject, labels = _subjects(table, who, is_path)
     begin, end = (
         (numbers(table, path_columns[0], "start"), numbers(table, path_columns[1], "stop"))
@@ -41,12 +44,13 @@ def predict_survival(
         else (fit.base.first_entry[stratum], np.full(len(table), np.inf))
     )
     order = np.lexsort((begin, subject))
-    paths = Paths(subject[order], begin[order], end[order], stratum[order], x[order])
+    paths = Paths(subject[order], begin[order], end[order], stratum[order], columns[order], offset[order])
     _check_paths(paths, labels)
+    paths = _inner(fit, paths)
     first = np.searchsorted(paths.subject, np.arange(len(labels)))
     # Before the first entry of the stratum nobody was seen: the curve starts there.
     origin = np.maximum(paths.begin[first], fit.base.first_entry[paths.stratum[first]])
-    since = _given(given, table, order[first], origin)
+    since = _given(given, table, order[np.searchsorted(subject[order], np.arange(len(labels)))], origin)
     times = _tenures(fit, tenures)
     hazard, error = cumulative_hazard(fit.base, fit.inner[0], fit.inner[1], paths, times, since)
     survival, se, lower, upper = survival_band(hazard, error, options.level)
@@ -62,10 +66,24 @@ def predict_survival(
     )
 
 
-def _inner(fit: CoxFit, table: pd.DataFrame) -> Floats:
-    """(n, q) inner columns of new rows."""
-    values = fit.coding.encode(table)[:, [fit.columns[j] for j in fit.estimated]]
-    return (values - fit.inner[2]) / fit.inner[3]
+def _base_coding(fit: CoxFit) -> Coding:
+    return fit.coding.base if isinstance(fit.coding, TenureCoding) else fit.coding
+
+
+def _inner(fit: CoxFit, paths: Paths) -> Paths:
+    """The paths with the inner columns of the fit for the formula's, cut where these change with tenure."""
+    x = paths.x
+    if isinstance(fit.coding, TenureCoding):
+        grid = fit.coding.grid(fit.base.time)
+        is_last = np.append(paths.subject[1:] != paths.subject[:-1], True)
+        until = np.where(is_last, np.inf, paths.end)
+        first, last = inner_points(grid, paths.begin, until)
+        row, begin, end, _, _ = cut(grid, first, last, paths.begin, until)
+        known = end if fit.coding.cuts is not None else np.clip(end, grid[0], grid[-1])  # later nothing happens
+        x = np.column_stack(fit.coding.columns([column[row] for column in x.T], known))
+        paths = Paths(paths.subject[row], begin, end, paths.stratum[row], x, paths.offset[row])
+    values = x[:, [fit.columns[j] for j in fit.estimated]]
+    return replace(paths, x=(values - fit.inner[2]) / fit.inner[3])
 
 
 def _stratum(fit: CoxFit, table: pd.DataFrame) -> Ints:

@@ -108,9 +108,14 @@ def is_recession(sets: RiskSets, x: Floats, direction: Floats) -> bool:
     spread = float(np.ptp(z))
     if not np.isfinite(spread) or spread == 0:
         return False
-    row, begin, end = _intervals(sets)
-    largest = _largest(begin, end, z[row], sets.slots)[sets.event_slot]
+    largest = highest_at_risk(sets, z)[sets.event_slot]
     return bool((z[sets.event_row] >= largest - _DIRECTION * spread).all())
+
+
+def highest_at_risk(sets: RiskSets, z: Floats) -> Floats:
+    """(K,) the largest z (n,) of those at risk at each slot."""
+    row, begin, end = _intervals(sets)
+    return _largest(begin, end, z[row], sets.slots)
 
 
 def leading(direction: Floats) -> Floats:
@@ -121,7 +126,7 @@ def leading(direction: Floats) -> Floats:
 
 def _intervals(sets: RiskSets) -> tuple[Ints, Ints, Ints]:
     """Design row and slots [a, b) of each stretch at risk."""
-    n = sets.moves.shape[1]
+    n = sets.rows
     if sets.episodes:
         begin, end = sets.bounds()
         return np.arange(n), begin.astype(np.intp), end.astype(np.intp)
@@ -162,7 +167,7 @@ def refuse_separated(
     ]
     raise SeparationError(
         f"separation by {_listed(which)}: the events lie on one side of it, so its coefficient has no finite estimate "
-        f"({'; '.join(lines)}). Leave it out, merge levels, or pass a penalizer",
+        f"({'; '.join(lines)}). Leave it out, merge levels, or pass firth=True or a penalizer",
         covariates=which,
         table=table,
         finding="separation",

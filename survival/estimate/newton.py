@@ -14,7 +14,7 @@ from survival.estimate.risk_sets import Floats
 
 LIKELIHOOD_TOLERANCE = 1e-9  # relative change of the log likelihood, as R's coxph.control
 _DECREMENT = 1e-18  # score' information^-1 score per event; one last step from here is exact to rounding
-_NOISE = 1e-9  # a decrement this small that no longer falls is rounding
+NOISE = 1e-9  # a decrement this small that no longer falls is rounding
 _HALVINGS = 30
 _SLOW = 0.05  # Newton's decrement falls quadratically; when it only falls by a factor, beta runs away
 
@@ -65,6 +65,7 @@ def maximise(
     separated: Callable[[Floats], bool] = lambda direction: False,
     events: float = 1.0,
     max_iterations: int = 100,
+    noise: float = NOISE,
 ) -> Maximum[P]:
     """Maximise log_likelihood(beta) - Σ ridge/2 beta² from `null`, for most models beta = 0.
 
@@ -85,15 +86,15 @@ def maximise(
             break  # the information is no longer positive definite: rounding has eaten it
         if decrement <= last:
             return Maximum(at.beta + step, at, info, null, null_information, iteration, False, step)
-        if flat and decrement <= _NOISE and decrement > 0.25 * previous:
+        if flat and decrement <= noise and decrement > 0.25 * previous:
             return Maximum(at.beta, at, info, null, null_information, iteration, separated(step), step)
         slow = slow + 1 if decrement > _SLOW * previous else 0
         suspect = slow >= 2 if flat else slow > 0 and slow % 4 == 0
         new = None if suspect and separated(step) else _climb(evaluate, at, step, ridge)
         if new is None or iteration == max_iterations:
             # Nothing on the way is better: rounding decides, or the likelihood rises for ever.
-            runaway = decrement > _NOISE and separated(step)
-            if runaway or decrement <= _NOISE:
+            runaway = decrement > NOISE and separated(step)
+            if runaway or decrement <= NOISE:
                 return Maximum(at.beta, at, info, null, null_information, iteration, runaway, step)
             break
         change = abs(new.log_likelihood - at.log_likelihood) / max(abs(null.log_likelihood), 1e-300)

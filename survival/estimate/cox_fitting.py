@@ -1,0 +1,183 @@
+"""From prepared data to a Cox fit: which coefficients have an estimate, the maximum, and what is reported of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from survival.errors import EstimationError
+from survival.estimate import estimability
+from survival.estimate.baseline import baseline_of
+from survival.estimate.cox_data import CoxData
+from survival.estimate.cox_fit import CoxFit
+from survival.estimate.cox_options import Options
+from survival.estimate.elastic_net import maximise_penalised
+from survival.estimate.exact_ties import ExactTies
+from survival.estimate.firth import Firth
+from survival.estimate.newton import NOISE, Maximum, invert, maximise
+from survival.estimate.objectives import CoxPoint, Objective, Partial, start_of
+from survival.estimate.partial_likelihood import Likelihood
+from survival.estimate.residuals import robust_meat
+from survival.estimate.risk_sets import Floats, Ints
+from survival.findings import Finding
+
+FIRTH_NOISE = 1e-17  # Firth's steps shrink by a factor, not quadratically: they go on for longer
+
+
+def fit_columns(data: CoxData, options: Options, columns: Sequence[int], drop: bool) -> CoxFit:
+    """Fit the model of these columns; with `drop`, without those that cannot be estimated."""
+    kept, findings = list(columns), list(data.episodes.findings if data.episodes is not None else ())
+    while True:
+        part = data.columns(kept)
+        try:
+            maximum = find_maximum(part, options)
+        except EstimationError as error:
+            left = [j for j in kept if data.names[j] not in error.covariates]
+            if not drop or not error.covariates or not left:
+                raise
+            kept = left
+            findings += [_finding(name, error) for name in error.covariates]
+            continue
+        return _result(data, part, options, columns, kept, maximum, tuple(findings))
+
+
+def objective_of(data: CoxData, options: Options) -> Objective:
+    """What a fit of these columns and options maximises, in their inner units, without a penalizer's terms."""
+    partial = Partial(data.sets, data.x, data.offset)
+    if options.ties == "exact":
+        return ExactTies(partial)
+    return Firth(partial) if options.firth else partial
+
+
+def penalties(data: CoxData, options: Options) -> tuple[Floats, Floats]:
+    """ridge (p,) and lasso (p,) of the inner columns, on the scale of the log likelihood."""
+    whole = data.penalty * data.rows
+    return (1.0 - options.l1_ratio) * whole, options.l1_ratio * whole
+
+
+def find_maximum(data: CoxData, options: Options) -> Maximum[CoxPoint]:
+    """The maximum in the inner units, after the checks that name what has no estimate."""
+    estimability.refuse_constant(data.low, data.high, data.names)
+    objective = objective_of(data, options)
+    null = start_of(objective, data.x.shape[1])
+    null_information = objective.information(null)
+    ridge, lasso = penalties(data, options)
+    free = not options.firth and not (ridge + lasso).any()
+    if not (ridge + lasso).all():
+        estimability.refuse_unidentified(data.sets, null_information + np.diag(ridge), data.scale, data.names)
+
+    def refuse_separated(columns: Ints) -> None:
+        if columns.size and free:
+            estimability.refuse_separated(data.sets, data.x, data.centre, data.scale, data.names, columns)
+
+    if free:
+        inner = ((data.low - data.centre) / data.scale, (data.high - data.centre) / data.scale)
+        refuse_separated(estimability.separated_alone(data.sets, data.x, null.likelihood, *inner))
+    if lasso.any():
+        return maximise_penalised(objective, null, null, null_information, ridge, lasso)
+    maximum = maximise(
+        objective.evaluate,
+        objective.information,
+        null,
+        null_information,
+        ridge=ridge,
+        events=float(data.sets.deaths.sum()),
+        separated=lambda direction: free and objective.never_falls(direction),
+        max_iterations=1000 if options.firth else 100,
+        noise=FIRTH_NOISE if options.firth else NOISE,
+    )
+    if maximum.runaway:
+        refuse_separated(np.flatnonzero(estimability.leading(maximum.direction)))
+    return maximum
+
+
+def _finding(name: str, error: EstimationError) -> Finding:
+    """What to say of one covariate that is left out; of separation its own 2x2 only, since an error may name many."""
+    figure, why = "", str(error)
+    if error.finding == "separation":
+        mine = error.table[error.table["covariate"] == name]
+        others = [other for other in error.covariates if other != name]
+        figure = ", ".join(f"{row.events:g} events of {row.episodes:g} at {row.value}" for row in mine.itertuples())
+        alone = (mine["events"] == 0).any() or not others
+        what = (
+            "the events lie on one side of it"
+            if alone
+            else f"together with {', '.join(others)} it tells the events apart"
+        )
+        why = f"separation: {what} ({figure} episodes). Merge levels, or pass firth=True"
+    return Finding(error.finding, "warning", name, f"the coefficient of '{name}' is not estimable: {why}", figure)
+
+
+def _result(
+    data: CoxData, part: CoxData, options: Options, columns: Sequence[int], kept: list[int],
+    maximum: Maximum[CoxPoint], findings: tuple[Finding, ...],
+) -> CoxFit:  # fmt: skip
+    """Everything that is reported, in the user's units and the order of `columns`."""
+    beta, at = maximum.beta, maximum.at.likelihood
+    inverse = _inverse(maximum.information, beta, part, options)
+    variance = _robust(part, at, inverse) if options.robust else inverse
+    names = tuple(data.names[j] for j in columns)
+    place = [list(columns).index(j) for j in kept]
+    score = maximum.null.score
+    unit = np.outer(part.scale, part.scale)
+    known = np.where(np.diag(inverse) > 0, 1.0, np.nan)  # a coefficient that the penalty sets to 0 has no variance
+    live = np.flatnonzero(np.diag(inverse) > 0)
+    return CoxFit(
+        options=options,
+        names=names,
+        terms=_terms(data, columns),
+        estimated=tuple(place),
+        coefficients=_spread(beta / part.scale, place, len(names)),
+        variance=_spread(variance / unit * np.outer(known, known), place, len(names)),
+        model_variance=_spread(inverse / unit * np.outer(known, known), place, len(names)),
+        log_likelihood_null=maximum.null.log_likelihood,
+        log_likelihood=maximum.at.log_likelihood,
+        wald_statistic=float(beta[live] @ invert(variance[np.ix_(live, live)]) @ beta[live]) if live.size else 0.0,
+        score_statistic=float(score @ invert(maximum.null_information) @ score),
+        iterations=maximum.iterations,
+        customers=data.customers,
+        episodes=data.flows.episodes if data.flows is not None else int(data.rows),
+        events=int(data.sets.deaths.sum()),
+        person_time=data.person_time,
+        findings=findings,
+        strata=data.strata,
+        stratum_values=data.stratum_values,
+        coding=data.coding,
+        base=baseline_of(part.sets, at),
+        inner=(beta, variance, part.centre, part.scale),
+        columns=tuple(columns),
+        offset_centre=data.offset_centre,
+        _data=(part, at),
+    )
+
+
+def _inverse(information: Floats, beta: Floats, part: CoxData, options: Options) -> Floats:
+    """(q, q) inverse information; with a lasso, of the coefficients that are not zero, and 0 elsewhere."""
+    if not options.l1_ratio:
+        return invert(information)
+    active = np.flatnonzero((beta != 0) | (part.penalty == 0))
+    inverse = np.zeros_like(information)
+    if active.size:
+        inverse[np.ix_(active, active)] = invert(information[np.ix_(active, active)])
+    return inverse
+
+
+def _terms(data: CoxData, columns: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    place = {column: i for i, column in enumerate(columns)}
+    return {
+        term: tuple(place[j] for j in mine) for term, mine in data.coding.terms.items() if all(j in place for j in mine)
+    }
+
+
+def _spread(values: Floats, place: list[int], size: int) -> Floats:
+    """A (q,) or (q, q) array laid out among all `size` columns, NaN in the others."""
+    result = np.full((size,) * values.ndim, np.nan)
+    result[np.ix_(*(place,) * values.ndim)] = values
+    return result
+
+
+def _robust(data: CoxData, at: Likelihood, inverse: Floats) -> Floats:
+    assert data.episodes is not None
+    assert data.unit is not None
+    return inverse @ robust_meat(data.sets, data.x, at, data.episodes.weight, data.unit) @ inverse
