@@ -22,6 +22,7 @@ WALK = [
     {"cohorts"},
     {"flows"},
     {"estimate"},
+    {"lifelines_compat"},  # lifelines' class on the engine of estimate
     {"audit"},
     {"plot"},
     {"report"},
