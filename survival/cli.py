@@ -55,6 +55,25 @@ def check(
 
 
 @app.command()
+def cache(
+    action: Annotated[Literal["show", "clear"], typer.Argument(help="what to do with it")] = "show",
+    project: Annotated[Path, typer.Option("--project", metavar="DIR", help="the folder that holds configs/")] = Path(),
+) -> None:
+    """Show or clear the episodes that are kept so that runs on the same facts need not build them again."""
+    from survival.experiment.episode_cache import EpisodeCache
+
+    kept = EpisodeCache.of(project)
+    if kept is None:
+        typer.echo("the cache is off (SURVIVAL_CACHE, SURVIVAL_CACHE_MB)")
+        return
+    builds, size = kept.size()
+    if action == "clear":
+        kept.clear()
+    done = "removed" if action == "clear" else "kept"
+    typer.echo(f"{kept.folder}: {builds} build{'' if builds == 1 else 's'} {done}, {size / 2**20:.1f} MiB")
+
+
+@app.command()
 def simulate(
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="folder for the raw tables and truth.json", show_default=False)

@@ -41,10 +41,7 @@ class Episodes:
     update_every: int
 
     def build(self, progress: Progress | None = None) -> BuiltEpisodes:
-        """Compute the episodes bucket by bucket into the scratch database, and check that nothing got lost.
-
-        Raises ConservationError if customers, churns or person-days differ from those of the spells.
-        """
+        """Compute the episodes bucket by bucket into the scratch database, and check that nothing got lost (`counted`)."""
         tables = self.spells.tables
         quantities = Quantities.of(tables, _channels(self.indicators))
         name = tables.engine.fresh("episodes")
@@ -59,9 +56,15 @@ class Episodes:
             if progress is not None:
                 progress(k + 1, tables.buckets)
         assert table is not None  # there is at least one bucket
-        built = BuiltEpisodes(
-            self.spells, self.indicators, self.attributes, self.update_every, table, *_totals(tables, table)
-        )
+        return self.counted(table)
+
+    def counted(self, table: ir.Table) -> BuiltEpisodes:
+        """The episodes of this plan that stand in a table of the scratch database, with their totals.
+
+        Raises ConservationError if customers, churns or person-days differ from those of the spells.
+        """
+        totals = _totals(self.spells.tables, table)
+        built = BuiltEpisodes(self.spells, self.indicators, self.attributes, self.update_every, table, *totals)
         built._conserve()
         return built
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,12 +31,24 @@ _LARGEST_DEFAULT = (
 
 
 def default_memory_limit() -> str:
-    """Half of the machine's memory, at most 2.5 GiB: DuckDB's own default (80 %) leaves none for the estimates."""
+    """Half of the machine's memory, at most 2.5 GiB: DuckDB's own default (80 %) leaves none for the estimates.
+
+    The environment's SURVIVAL_MEMORY (such as `1200MiB`) goes before: parallel runs share out what one would take.
+    """
+    given = os.environ.get("SURVIVAL_MEMORY", "")
+    if given:
+        return given
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # not every platform tells
         memory = 4 * _GIB
     return f"{int(min(_LARGEST_DEFAULT, memory / 2)) >> 20}MiB"
+
+
+def default_threads() -> int:
+    """The environment's SURVIVAL_THREADS, else the number of cores."""
+    given = os.environ.get("SURVIVAL_THREADS", "")
+    return int(given) if given.isdigit() and int(given) > 0 else os.cpu_count() or 1
 
 
 def _quoted(name: str) -> str:
@@ -73,7 +85,7 @@ class Engine:
         if workspace is not None:
             workspace.mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="survival-", dir=workspace))
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or default_threads()
         self._connection = duckdb.connect(
             str(self.folder / "scratch.duckdb"),
             config={
@@ -207,6 +219,24 @@ class Engine:
     def drop(self, name: str) -> None:
         """Remove a table of the scratch database, if it is there."""
         self._run(f"DROP TABLE IF EXISTS {_quoted(name)}")
+
+    def save(self, expression: ir.Table, path: Path) -> None:
+        """Write the rows, in their order, as a Parquet file."""
+        quoted = str(path).replace("'", "''")
+        with self.in_order():
+            self._run(f"COPY ({self.sql(expression)}) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)")
+
+    def load(self, name: str, path: Path, schema: Mapping[str, str]) -> ir.Table:
+        """A table of the scratch database with the rows of a Parquet file that `save` wrote; `schema`: Ibis types by column.
+
+        Raises DataError when the file cannot be read.
+        """
+        quoted = str(path).replace("'", "''")
+        try:
+            self._run(f"CREATE OR REPLACE TABLE {_quoted(name)} AS SELECT * FROM read_parquet('{quoted}')")
+        except duckdb.Error as error:
+            raise DataError(f"{path} cannot be read: {plainly(error)}") from error
+        return ibis.table(dict(schema), name=name)
 
     def close(self) -> None:
         """Close and remove the scratch database; harmless when repeated."""

@@ -33,13 +33,14 @@ def hash_of(value: Any) -> str:
 
 def code_hash(study: Path) -> str:
     """SHA-256 of the package's own files and the study's."""
-    digest = hashlib.sha256(_package_hash().encode())
+    digest = hashlib.sha256(package_hash().encode())
     digest.update(study.read_bytes())
     return digest.hexdigest()
 
 
 @cache
-def _package_hash() -> str:
+def package_hash() -> str:
+    """SHA-256 of the package's own files."""
     digest = hashlib.sha256()
     for path in sorted(
         p for p in _PACKAGE.rglob("*") if p.suffix in _CODE and "templates/experiments" not in p.as_posix()

@@ -15,12 +15,13 @@ import pandas as pd
 from survival.churn import Definition, Spells, spells, with_trial
 from survival.cohorts import COHORT, EVERYBODY, PERIODS, cohort_order, is_ordered, with_cohort
 from survival.data import Tables, open_tables
-from survival.episodes import BuiltEpisodes, episodes
+from survival.episodes import BuiltEpisodes, Episodes, episodes
 from survival.errors import ConfigError, DataError
 from survival.estimate.curves import Curves
 from survival.estimate.kaplan_meier import kaplan_meier
 from survival.experiment.attrition import attrition
 from survival.experiment.config import Experiment
+from survival.experiment.episode_cache import EpisodeCache
 from survival.experiment.missing import handled
 from survival.experiment.progress import Steps
 from survival.experiment.references import customer_columns, made_columns, model_names, used_indicators, uses_calendar
@@ -41,7 +42,7 @@ def opened(config: Experiment, root: Path, step: Steps) -> Iterator[Study]:
     """A study on the checked tables of `config`; the scratch database is removed when the block ends."""
     step("reading and checking the tables")
     with open_tables(config.data, root=root, need=needed(config), optional=wanted(config)) as tables:
-        yield Study(config, tables, step)
+        yield Study(config, tables, step, EpisodeCache.of(root))
 
 
 def needed(config: Experiment) -> dict[str, set[str]]:
@@ -80,9 +81,10 @@ class Study:
     A study composes these with the library's functions and returns a Report. `step(name)` says what begins.
     """
 
-    def __init__(self, config: Experiment, tables: Tables, step: Steps) -> None:
+    def __init__(self, config: Experiment, tables: Tables, step: Steps, cache: EpisodeCache | None = None) -> None:
         self.config = config
         self.step = step
+        self._cache = cache
         self.tables = with_cohort(with_trial(tables) if made_columns(config) else tables, config.cohorts)
         self._noted: list[Finding] = list(tables.findings)
         self._spells: dict[str, Spells] = {}
@@ -157,6 +159,14 @@ class Study:
                 "model.formula is required by this study: name indicators and columns, such as low_usage + plan."
             )
 
+    def require_definitions(self, least: int) -> None:
+        """Raises ConfigError when the study models fewer definitions than that."""
+        if len(self.definitions) < least:
+            raise ConfigError(
+                f"this study compares definitions of churn and needs {least} or more; it models {', '.join(self.definitions)}. "
+                "Add one under churn:, or name them in model.churn."
+            )
+
     # What is computed
 
     def spells(self, name: str) -> Spells:
@@ -216,8 +226,14 @@ class Study:
             every = self.config.update_every
             planned = episodes(at_risk, self.covariates, attributes=self.attributes, update_every=every)
             self.note(planned.findings, about=name)
-            self._built[name] = planned.build(progress=self.step.part)
+            self._built[name] = self.build(planned)
         return self._built[name]
+
+    def build(self, planned: Episodes) -> BuiltEpisodes:
+        """The episodes of a plan: those of an earlier run where nothing that they depend on has changed."""
+        if self._cache is None:
+            return planned.build(progress=self.step.part)
+        return self._cache.built(planned, self.config.data, self.step.part)
 
     def lagged_episodes(self, name: str, lags: Iterable[int]) -> Iterator[tuple[int, pd.DataFrame]]:
         """The same, once for each lag of all indicators together; all on the risk set of the longest lag."""
@@ -227,8 +243,8 @@ class Study:
         for lag in lags:
             self.step(f"{name}: lag of {lag} days")
             lagged = {n: i.with_lag(lag) for n, i in self.covariates.items()}
-            built = episodes(shared, lagged, attributes=self.attributes, update_every=self.config.update_every).build()
-            yield lag, handled(built.frame(), model_names(self.config), self.config.model.missing)[0]
+            planned = episodes(shared, lagged, attributes=self.attributes, update_every=self.config.update_every)
+            yield lag, handled(self.build(planned).frame(), model_names(self.config), self.config.model.missing)[0]
 
     @property
     def attributes(self) -> list[str]:
