@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from survival.errors import ArgumentError
 from survival.estimate.cohort_counts import CohortCounts, Counts, cohort_counts, labelled, names_of
+from survival.flows.columns import complete
 from survival.flows.frames import EpisodeArrays, episode_arrays, flows_of, pattern_codes
 from survival.flows.table import Flows
 
@@ -135,37 +136,63 @@ def counts_and_rows(
     spell: str | None,
     order: Sequence[Any] | None,
     robust: bool | None,
+    cluster: str | None = None,
 ) -> tuple[Counts, dict[int, Rows] | None]:
-    """Counts by group, and, where the variance is to be robust, the episodes of each group by its number."""
+    """Counts by group, and, where the variance is to be robust, the episodes of each group by its number.
+
+    `robust` None: with a `cluster`, with weights that are no counts, and when a customer has several spells in one group.
+    The variance adds up by `cluster`, else by customer.
+    """
     if isinstance(frame, Flows):
-        if robust:
-            raise ArgumentError("robust=True adds up by customer, whom flows do not hold: give the frame of episodes")
+        if robust or cluster is not None:
+            what = "robust=True" if cluster is None else f"cluster='{cluster}'"
+            raise ArgumentError(f"{what} adds up by customer, whom flows do not hold: give the frame of episodes")
         named = {"start": start, "weights": weights, "customer": customer, "spell": spell}
         return cohort_counts(frame, stop, event, by=by, order=order, **named), None
-    groups = names_of(by)
-    episodes = episode_arrays(frame, stop, event, start, weights=weights, customer=customer, spell=spell, keep=groups)
+    groups, layer = names_of(by), [] if cluster is None else [cluster]
+    given: dict[str, Any] = {"weights": weights, "customer": customer, "spell": spell, "keep": [*groups, *layer]}
+    episodes = episode_arrays(frame, stop, event, start, **given)
     flows = flows_of(episodes, groups)
     sets = cohort_counts(flows, by=by, order=order)
     sets = Counts(sets.groups, sets.strata, episodes.findings)
+    codes, _ = pattern_codes(episodes.columns, groups, len(episodes))
     if robust is None:
-        robust = weights is not None and not bool((episodes.weight == np.rint(episodes.weight)).all())
-    return sets, rows_by_group(episodes, groups, flows, sets, order) if robust else None
+        whole = weights is None or bool((episodes.weight == np.rint(episodes.weight)).all())
+        robust = cluster is not None or not whole or (spell is not None and several_spells(episodes, codes))
+    if not robust:
+        return sets, None
+    return sets, rows_by_group(episodes, units(episodes, cluster), groups, codes, flows, sets, order)
+
+
+def units(episodes: EpisodeArrays, cluster: str | None) -> Codes:
+    """Who is one unit of the variance, a code for each episode (n,): its cluster, else its customer."""
+    if cluster is None:
+        return episodes.customer
+    return np.unique(complete(episodes.columns, cluster, "cluster").to_numpy(), return_inverse=True)[1]
+
+
+def several_spells(episodes: EpisodeArrays, group: Codes) -> bool:
+    """Whether a customer has two spells or more within one group (n,)."""
+    place = group.astype(np.int64)
+    people = np.unique(place * (int(episodes.customer.max()) + 1) + episodes.customer).size
+    return bool(np.unique(place * (int(episodes.spell.max()) + 1) + episodes.spell).size > people)
 
 
 def rows_by_group(
-    episodes: EpisodeArrays, groups: Sequence[str], flows: Flows, sets: Counts, order: Sequence[Any] | None
+    episodes: EpisodeArrays,
+    unit: Codes,
+    groups: Sequence[str],
+    codes: Codes,
+    flows: Flows,
+    sets: Counts,
+    order: Sequence[Any] | None,
 ) -> dict[int, Rows]:
-    """The episodes of each group; rows of weight 0 are nobody."""
-    codes, _ = pattern_codes(episodes.columns, groups, len(episodes))
+    """The episodes of each group, with the unit of each; rows of weight 0 are nobody."""
     number = labelled(flows.patterns, groups, order)[0][codes]
     found = {}
     for risk in sets:
         mine = np.flatnonzero((number == risk.number) & (episodes.weight > 0))
         found[risk.number] = Rows(
-            episodes.start[mine],
-            episodes.stop[mine],
-            episodes.event[mine],
-            episodes.weight[mine],
-            episodes.customer[mine],
+            episodes.start[mine], episodes.stop[mine], episodes.event[mine], episodes.weight[mine], unit[mine]
         )
     return found

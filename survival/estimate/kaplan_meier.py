@@ -31,6 +31,7 @@ def kaplan_meier(
     interval: Interval = "log-log",
     order: Sequence[Any] | None = None,
     robust: bool | None = None,
+    cluster: str | None = None,
 ) -> Curves:
     """Retention by tenure, one curve a group: the share of customers who have not churned.
 
@@ -38,17 +39,20 @@ def kaplan_meier(
     starts at 1 at the smallest entry of its group. With `customer`, cuts between two episodes of a customer
     are neither entry nor censoring. `order` fixes the order of the groups.
 
-    Whole weights count customers, and variances are Greenwood's. Other weights (revenue, shares) are no counts: then the
-    variance is the infinitesimal jackknife by customer (R's survfit(robust = TRUE, id =)), as with `robust` True, and
-    False asks for Greenwood's formula on the weighted counts. Flows hold no customers: they have Greenwood's only.
+    Whole weights count customers, and variances are Greenwood's. They are the infinitesimal jackknife by customer (R's
+    survfit(robust = TRUE, id =)) with `robust` True; with weights that are no counts (revenue, shares); and when a customer
+    has several spells in a group, which are no independent customers. With `cluster` they add up by that column (accounts of
+    one company; R's survfit(cluster =)). `robust` False asks for Greenwood's formula all the same. Flows hold no customers:
+    they have Greenwood's only, which takes every spell for a customer of its own.
 
     Raises ArgumentError and StructureError (see `episode_arrays`). Source: R's survfit; Kaplan & Meier 1958.
     """
     one_of(interval, INTERVALS, "interval")
     normal_quantile(level)
     sets, rows = counts_and_rows(
-        frame, stop, event, start, by=by, weights=weights, customer=customer, spell=spell, order=order, robust=robust
-    )
+        frame, stop, event, start, by=by, weights=weights, customer=customer, spell=spell, order=order, robust=robust,
+        cluster=cluster,
+    )  # fmt: skip
     return curves_of_counts(sets, rows, frame, level, interval)
 
 

@@ -14,11 +14,15 @@ from scipy.special import chdtrc
 
 from survival.errors import ArgumentError
 from survival.estimate.adjustments import ADJUSTMENTS, adjusted, holm
-from survival.estimate.cohort_counts import CohortCounts, cohort_counts, names_of
+from survival.estimate.clustered import Members, clustered_variance
+from survival.estimate.cohort_counts import CohortCounts, Counts, cohort_counts, labelled, names_of
+from survival.estimate.influence import several_spells, units
 from survival.estimate.intervals import one_of
 from survival.estimate.max_combo import largest_p, statistics
 from survival.estimate.weightings import Table, Weighting, weightings_of
 from survival.findings import Finding
+from survival.flows.frames import EpisodeArrays, episode_arrays, flows_of, pattern_codes
+from survival.flows.table import Flows
 
 __all__ = ["RankTest", "RankTests", "holm", "hypergeometric", "rank_test", "tables_of"]
 Floats = NDArray[np.float64]
@@ -81,6 +85,7 @@ def rank_test(
     customer: str | None = None,
     spell: str | None = None,
     order: Sequence[Any] | None = None,
+    cluster: str | None = None,
 ) -> RankTests:
     """Compare the groups of `by`, on the risk sets (start < t <= stop), with the hypergeometric variance.
 
@@ -94,6 +99,9 @@ def rank_test(
     `fleming-harrington(p, q)` S^p (1-S)^q, and `max-combo`, the largest chi-square of FH(0,0), (1,0), (0,1), (1,1), its p
     from their joint normal distribution (`components()` has the four).
 
+    With `cluster`, and when a customer has several spells, the variance adds up by cluster or customer instead (see
+    `clustered`): R's robust score test. Flows hold no customers, so there every spell counts as a customer of its own.
+
     Raises ArgumentError for an unknown weighting or adjustment and for fewer than two groups; see `episode_arrays` for the
     data. Source: R's survdiff (everybody enters at 0; its rho is p of fleming-harrington(p, 0)); with late entry the
     log-rank test is the score test of coxph(ties = "exact"). Weights: Klein & Moeschberger 2003, section 7.3; max-combo:
@@ -104,27 +112,76 @@ def rank_test(
         one_of(pairwise, ADJUSTMENTS, "pairwise")
     if not names_of(by):
         raise ArgumentError("rank_test compares groups: name the column that holds them in `by`")
-    sets = cohort_counts(
-        frame, stop, event, start, by=by, strata=strata, weights=weights, customer=customer, spell=spell, order=order
-    )
+    columns: dict[str, Any] = {"weights": weights, "customer": customer, "spell": spell}
+    sets, layers = _counted(frame, stop, event, start, names_of(by), names_of(strata), order, cluster, columns)
     labels = _labels(sets.groups)
     if len(labels) < 2:
         raise ArgumentError(f"rank_test needs two groups or more; '{by}' has only {labels}")
     tables, functions = tables_of(sets.groups, sets.strata, labels), [function for _, function in parts]
     name = parts[0][0] if len(parts) == 1 else weighting
-    score = _score(tables, functions)
+    score = _score(tables, functions, layers)
     tests, findings = [_test(name, score.excess, score.variance)], list(sets.findings)
     if tests[0].df < len(labels) - 1:
         findings.append(_not_compared(str(by), tests[0], len(labels)))
     if trend:
         tests.append(_contrast("trend", None, None, score, np.arange(1.0, len(labels) + 1)))
     if pairwise is not None:
-        tests += _pairs(tables, labels, functions, pairwise)
+        tests += _pairs(tables, labels, functions, pairwise, layers)
     observed = np.sum([table.events.sum(axis=0) for table in tables], axis=0)
     own = [_test(part, score.excess[[a]], score.variance[[a]][:, [a]]) for a, (part, _) in enumerate(parts)]
     return RankTests(
         tuple(tests), tuple(labels), observed, score.expected, name, tuple(findings), tuple(own) if len(own) > 1 else ()
     )
+
+
+def _counted(
+    frame: Any, stop: str, event: str, start: str | None, by: list[str], strata: list[str], order: Sequence[Any] | None,
+    cluster: str | None, columns: dict[str, Any],
+) -> tuple[Counts, list[Members] | None]:  # fmt: skip
+    """Counts by group and stratum; where the variance adds up by unit, the episodes of each stratum beside them."""
+    if isinstance(frame, Flows):
+        if cluster is not None:
+            raise ArgumentError(
+                f"cluster='{cluster}' adds up by customer, whom flows do not hold: give the frame of episodes"
+            )
+        return cohort_counts(frame, stop, event, start, by=by, strata=strata, order=order, **columns), None
+    doubled = sorted(set(by) & set(strata))
+    if doubled:
+        raise ArgumentError(f"{doubled} cannot be in both by and strata: groups are compared within strata")
+    keep = [*strata, *by, *([] if cluster is None else [cluster])]
+    episodes = episode_arrays(frame, stop, event, start, keep=keep, **columns)
+    flows = flows_of(episodes, [*strata, *by])
+    sets = cohort_counts(flows, by=by, strata=strata, order=order)
+    sets = Counts(sets.groups, sets.strata, episodes.findings)
+    everybody = np.zeros(len(episodes), np.intp)
+    if cluster is None and (columns["spell"] is None or not several_spells(episodes, everybody)):
+        return sets, None
+    return sets, _members(episodes, units(episodes, cluster), by, strata, order, sets)
+
+
+def _members(
+    episodes: EpisodeArrays, unit: NDArray[np.intp], by: list[str], strata: list[str], order: Sequence[Any] | None, sets: Counts
+) -> list[Members]:  # fmt: skip
+    """The episodes of each stratum, in the order of `tables_of`, the groups numbered as its columns."""
+    codes, patterns = pattern_codes(episodes.columns, [*strata, *by], len(episodes))
+    layer, layer_labels = labelled(patterns, strata, None)
+    group, group_labels = labelled(patterns, by, order)
+    column = {label: number for number, label in enumerate(_labels(sets.groups))}
+    place = np.array([column[label] for label in group_labels], np.intp)
+    found = []
+    for label in dict.fromkeys(sets.strata):
+        mine = np.flatnonzero((layer[codes] == layer_labels.index(label)) & (episodes.weight > 0))
+        found.append(
+            Members(
+                episodes.start[mine],
+                episodes.stop[mine],
+                episodes.event[mine],
+                episodes.weight[mine],
+                place[group[codes[mine]]],
+                unit[mine],
+            )
+        )
+    return found
 
 
 def _labels(groups: Sequence[CohortCounts]) -> list[Any]:
@@ -166,11 +223,11 @@ class _Score:
     expected: Floats
 
 
-def _score(tables: Sequence[Table], weightings: Sequence[Weighting]) -> _Score:
+def _score(tables: Sequence[Table], weightings: Sequence[Weighting], layers: Sequence[Members] | None = None) -> _Score:
     m, k = len(weightings), tables[0].at_risk.shape[1]
     excess, variance, expected = np.zeros((m, k)), np.zeros((m, m, k, k)), np.zeros(k)
-    for table in tables:
-        weight = np.array([weighting(table) for weighting in weightings])
+    weights = [np.array([weighting(table) for weighting in weightings]) for table in tables]
+    for table, weight in zip(tables, weights):
         share = table.at_risk / table.total[:, None]
         excess += weight @ (table.events - share * table.churned[:, None])
         expected += table.churned @ share
@@ -182,6 +239,9 @@ def _score(tables: Sequence[Table], weightings: Sequence[Weighting]) -> _Score:
                 variance[a, b] += part
                 if a != b:
                     variance[b, a] += part
+    if layers is not None:
+        units = 1 + max(int(layer.unit.max(initial=0)) for layer in layers)
+        variance = clustered_variance(tables, layers, weights, units)
     return _Score(excess, variance, expected)
 
 
@@ -223,13 +283,17 @@ def _none(name: str, df: int, a: Any = None, b: Any = None) -> RankTest:
 
 
 def _pairs(
-    tables: Sequence[Table], labels: Sequence[Any], weightings: Sequence[Weighting], adjust: str
+    tables: Sequence[Table],
+    labels: Sequence[Any],
+    weightings: Sequence[Weighting],
+    adjust: str,
+    layers: Sequence[Members] | None,
 ) -> list[RankTest]:
-    first = np.array([1.0, 0.0])
-    tests = [
-        _contrast("pairwise", labels[a], labels[b], _score([_pair(table, a, b) for table in tables], weightings), first)
-        for a, b in combinations(range(len(labels)), 2)
-    ]
+    first, tests = np.array([1.0, 0.0]), []
+    for a, b in combinations(range(len(labels)), 2):
+        own = None if layers is None else [layer.of((a, b)) for layer in layers]
+        score = _score([_pair(table, a, b) for table in tables], weightings, own)
+        tests.append(_contrast("pairwise", labels[a], labels[b], score, first))
     family = adjusted(np.array([test.p for test in tests]), adjust)
     return [replace(test, p_adjusted=float(p)) for test, p in zip(tests, family)]
 

@@ -26,6 +26,7 @@ def rmst(
     level: float = 0.95,
     order: Sequence[Any] | None = None,
     robust: bool | None = None,
+    cluster: str | None = None,
 ) -> RestrictedMeans:
     """Mean days kept up to `horizon` (in the unit of tenure), by group: the area under the retention curve.
 
@@ -36,8 +37,9 @@ def rmst(
     """
     normal_quantile(level)
     sets, rows = counts_and_rows(
-        frame, stop, event, start, by=by, weights=weights, customer=customer, spell=spell, order=order, robust=robust
-    )
+        frame, stop, event, start, by=by, weights=weights, customer=customer, spell=spell, order=order, robust=robust,
+        cluster=cluster,
+    )  # fmt: skip
     curves = curves_of_counts(sets, None, frame, level, "log-log")
     said: tuple[Finding, ...] = ()
     if horizon is None:
