@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,21 +99,21 @@ def _ordered(score: Floats) -> _Order:
     return _Order(rows, np.repeat(start, size), np.repeat(start + size, size))
 
 
-def _moves_in_order(sets: RiskSets, rows: Ints) -> tuple[Ints, Floats, Ints]:
+def _moves_in_order(sets: RiskSets, rows: Ints) -> tuple[NDArray[Any], Floats, NDArray[Any]]:
     """Slots (m,) and weights (m,) of the movements, row after row, and where each row's begin (n + 1,)."""
-    moves = sets.moves
     if not sets.episodes:
-        moves = moves[:, rows]
+        moves = sets.moves[:, rows]
         return moves.indices, moves.data, moves.indptr.astype(np.intp)
     # Two movements a row: gathered as one wide element each, which is much faster than indexing pairs.
-    slot = moves.indices.astype(np.int32, copy=False).view(np.int64)[rows].view(np.int32)
-    equal = (moves.data[0::2] == moves.data[0]).all()
-    weight = moves.data if equal else moves.data.view(np.complex128)[rows].view(np.float64)
-    return slot, weight, np.arange(0, 2 * rows.size + 2, 2, dtype=slot.dtype if rows.size < 2**28 else np.int64)
+    slot = np.ascontiguousarray(sets.between).view(np.int64).ravel()[rows].view(np.int32)
+    weight = np.repeat(sets.weight[rows], 2)
+    weight[1::2] *= -1.0
+    small = np.int32 if rows.size < 2**28 else np.int64
+    return slot, weight, np.arange(0, 2 * rows.size + 2, 2, dtype=small)
 
 
 def _leavers(
-    sets: RiskSets, order: _Order, events: _Events, moves: tuple[Ints, Floats, Ints]
+    sets: RiskSets, order: _Order, events: _Events, moves: tuple[NDArray[Any], Floats, NDArray[Any]]
 ) -> tuple[Floats, Floats, Floats]:
     """(e,) for each event the weight of those at risk who stay and have a lower score, a higher one, the same."""
     slot, mass = events.slot, events.weight

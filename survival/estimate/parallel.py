@@ -13,6 +13,29 @@ _PARTS = 4  # fixed, so that sums over the parts round the same on every machine
 WORTH = 200_000  # rows below which starting threads costs more than it saves
 
 
+class _Threads:
+    """One pool for the life of the process, made when first wanted: starting threads at each pass costs milliseconds.
+
+    One thread less than there are cores, since the caller works too.
+    """
+
+    def __init__(self) -> None:
+        self.pool: ThreadPoolExecutor | None = None
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.forget)  # threads do not survive a fork
+
+    def forget(self) -> None:
+        self.pool = None
+
+    def get(self) -> ThreadPoolExecutor:
+        if self.pool is None:
+            self.pool = ThreadPoolExecutor(max((os.cpu_count() or 1) - 1, 1), thread_name_prefix="survival")
+        return self.pool
+
+
+_threads = _Threads()
+
+
 def over_rows(work: Callable[[slice], Result], rows: int, multiple: int = 1) -> list[Result]:
     """work(slice) of four ranges of rows (one when they are few), in threads; results in order. Ranges begin at multiples."""
     if rows < WORTH:
@@ -22,9 +45,14 @@ def over_rows(work: Callable[[slice], Result], rows: int, multiple: int = 1) -> 
 
 
 def together(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
-    """The results of independent tasks, in order, run in as many threads as there are cores."""
-    with ThreadPoolExecutor(min(len(tasks), os.cpu_count() or 1)) as pool:
-        return [future.result() for future in [pool.submit(task) for task in tasks]]
+    """The results of independent tasks, in order, run in as many threads as there are cores, this one among them."""
+    pool = _threads.get()
+    futures = [pool.submit(task) for task in tasks[1:]]
+    results = [tasks[0]()]
+    for task, future in zip(tasks[1:], futures):
+        # What no thread has begun is done here: a task may itself call `together` without waiting for itself.
+        results.append(task() if future.cancel() else future.result())
+    return results
 
 
 def _bound(work: Callable[[slice], Result], rows: slice) -> Callable[[], Result]:

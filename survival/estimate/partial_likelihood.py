@@ -21,6 +21,7 @@ from survival.estimate.parallel import over_rows
 from survival.estimate.risk_sets import Floats, RiskSets, sums_by
 
 BLOCK = 8192  # rows whose weighted copy is alive at a time: stays in cache
+_PASS_VALUES = 327_680  # values of x in a block of the pass that sums risks
 _SMALLEST = 1e-150  # risk sums whose inverse square overflows below it
 _OVERFLOW = 50.0  # linear predictors above this are shifted down before exp
 
@@ -71,13 +72,16 @@ def evaluate(
     x (n, p) in row order, well centred; event_sum (p,) the weighted sum of x over the events (`sum_over_events`);
     offset (n,) is added to the linear predictor.
     """
-    shift, risk, sums = 0.0, np.empty(x.shape[0]), None
+    shift, sums = 0.0, None
+    flat = offset is None and not beta.any()
+    risk = np.broadcast_to(1.0, x.shape[0]) if flat else np.empty(x.shape[0])
     while sums is None:
-        top, s0, s1 = _pass(sets, x, beta, shift, risk, offset)
+        top, *moved = _pass(sets, x, None if flat else beta, shift, risk, offset)
         if not np.isfinite(top):
             return None
         if top <= _OVERFLOW:
-            sums = _sums(sets, x, risk, s0, s1)
+            s0, s1, e0, e1 = moved
+            sums = RiskSums(_at_risk(s0, sets), _at_risk(s1, sets), e0, e1)
         else:  # start again with the largest linear predictor at 0
             shift = float((x @ beta if offset is None else x @ beta + offset).max())
     moments = tie_moments(sets, sums.s0, sums.e0)
@@ -96,47 +100,75 @@ def sum_over_events(sets: RiskSets, x: Floats) -> Floats:
 
 
 def _pass(
-    sets: RiskSets, x: Floats, beta: Floats, shift: float, risk: Floats, offset: Floats | None
-) -> tuple[float, Floats, Floats]:
-    """One pass over the rows: fills `risk` (n,), and returns the largest linear predictor and the sums of what moves
-    at each slot, (K,) and (K, p)."""
+    sets: RiskSets, x: Floats, beta: Floats | None, shift: float, risk: Floats, offset: Floats | None
+) -> tuple[float, Floats, Floats, Floats, Floats]:
+    """One pass over the rows: fills `risk` (n,), and returns the largest linear predictor, the sums of what moves
+    at each slot, (K,) and (K, p), and those over the tied events, (K,) and (K, p). beta None: every risk is 1 already."""
     parts = over_rows(lambda rows: _pass_part(sets, x, beta, shift, risk, offset, rows), x.shape[0])
-    tops, s0, s1 = zip(*parts)
-    return float(np.max(tops)), sum(s0[1:], s0[0]), sum(s1[1:], s1[0])
+    tops, *sums = zip(*parts)
+    s0, s1, e0, e1 = (sum(parts[1:], parts[0]) for parts in sums)
+    return float(np.max(tops)), s0, s1, e0, e1
 
 
 def _pass_part(
-    sets: RiskSets, x: Floats, beta: Floats, shift: float, risk: Floats, offset: Floats | None, part: slice
-) -> tuple[float, Floats, Floats]:
+    sets: RiskSets, x: Floats, beta: Floats | None, shift: float, risk: Floats, offset: Floats | None, part: slice
+) -> tuple[float, Floats, Floats, Floats, Floats]:
     """`_pass` over some rows, block by block in cache; stops at a predictor whose exp is out of range."""
-    p, k, moves = x.shape[1], sets.slots, sets.moves
-    step = max(4 * BLOCK, 4 * k)  # the sums of a block are K x p: blocks must not be small beside them
+    p, k = x.shape[1], sets.slots
+    step = max(_PASS_VALUES // p, 4 * k)  # the sums of a block are K x p: blocks must not be small beside them
     top, s0, s1 = -np.inf, np.zeros(k), np.zeros((k, p))
+    e0, e1 = np.zeros(k), np.zeros((k, p))
+    moves, ones = _Moves(sets, min(step, part.stop - part.start)), np.ones(min(step, part.stop - part.start))
     for low in range(part.start, part.stop, step):
         rows = slice(low, min(low + step, part.stop))
-        eta = x[rows] @ beta
-        if offset is not None:
-            eta += offset[rows]
-        if shift:
-            eta -= shift
-        top = float(np.maximum(top, eta.max()))
-        if not top <= _OVERFLOW:
-            break
-        r = np.exp(eta, out=risk[rows])
-        pointer = moves.indptr[rows.start : rows.stop + 1]
-        span = slice(pointer[0], pointer[-1])
-        mass = moves.data[span] * np.repeat(r, 2 if sets.episodes else np.diff(pointer))
-        slot = moves.indices[span]
-        s0 += sums_by(slot, mass, k)
-        s1 += sparse.csc_matrix((mass, slot, pointer - pointer[0]), shape=(k, r.size), copy=False) @ x[rows]
-    return top, s0, s1
+        z, r = x[rows], risk[rows]
+        if beta is not None:
+            np.dot(z, beta, out=r)
+            if offset is not None:
+                r += offset[rows]
+            if shift:
+                r -= shift
+            top = float(np.maximum(top, r.max()))
+            if not top <= _OVERFLOW:
+                break
+            np.exp(r, out=r)
+        moving = moves.of(rows, r)
+        s0 += moving @ ones[: r.size]
+        s1 += moving @ z
+        row, slot, weight = sets.ties.within(rows)
+        if row.size:
+            mass = weight * r[row]
+            e0 += sums_by(slot, mass, k)
+            e1 += sparse.csc_matrix((mass, slot, np.arange(row.size + 1)), shape=(k, row.size), copy=False) @ z[row]
+    return (top if beta is not None else 0.0), s0, s1, e0, e1
 
 
-def _sums(sets: RiskSets, x: Floats, risk: Floats, s0: Floats, s1: Floats) -> RiskSums:
-    row, slot, k = sets.event_row[sets.tied], sets.event_slot[sets.tied], sets.slots
-    mass = sets.event_weight[sets.tied] * risk[row]
-    e1 = sparse.csc_matrix((mass, slot, np.arange(slot.size + 1)), shape=(k, slot.size)) @ x[row]
-    return RiskSums(_at_risk(s0, sets), _at_risk(s1, sets), sums_by(slot, mass, k), e1)
+class _Moves:
+    """(K, rows) sparse: +weight x risk where a row enters, -weight x risk where it leaves; remade for each block in the
+    same buffers."""
+
+    def __init__(self, sets: RiskSets, rows: int) -> None:
+        self.sets = sets
+        self.mass = np.empty((rows if sets.episodes else 0, 2))
+        self.pointer = np.arange(0, 2 * len(self.mass) + 2, 2, dtype=np.int32)
+        self.unit = bool(sets.episodes and (sets.weight == 1.0).all())
+
+    def of(self, rows: slice, risk: Floats) -> sparse.csc_matrix:
+        sets, size = self.sets, risk.size
+        if sets.flow_moves is not None:
+            moves = sets.flow_moves
+            pointer = moves.indptr[rows.start : rows.stop + 1]
+            span = slice(pointer[0], pointer[-1])
+            mass, slot = moves.data[span] * np.repeat(risk, np.diff(pointer)), moves.indices[span]
+            return sparse.csc_matrix((mass, slot, pointer - pointer[0]), shape=(sets.slots, size), copy=False)
+        mass = self.mass[:size]
+        if self.unit:
+            mass[:, 0] = risk
+        else:
+            np.multiply(risk, sets.weight[rows], out=mass[:, 0])
+        np.negative(mass[:, 0], out=mass[:, 1])
+        moving = (mass.reshape(-1), sets.between[rows].reshape(-1), self.pointer[: size + 1])
+        return sparse.csc_matrix(moving, shape=(sets.slots, size), copy=False)
 
 
 def _at_risk(moved: Floats, sets: RiskSets) -> Floats:
@@ -180,16 +212,12 @@ def information(sets: RiskSets, x: Floats, at: Likelihood, time_weight: Floats |
     """(p, p) observed information; with time_weight g (K,) the sum over event times of g_k V_k."""
     g = np.ones(sets.slots) if time_weight is None else time_weight
     m, s1, e1 = at.moments, at.sums.s1, at.sums.e1
-    weight = at.risk * exposure(sets, cumulative(g * m.d1))
-    if sets.tied.size:
-        row, slot = sets.event_row[sets.tied], sets.event_slot[sets.tied]
-        mass = sets.event_weight[sets.tied] * at.risk[row] * (g * m.d1c)[slot]
-        np.subtract.at(weight, row, mass)
+    total = _gram(sets, x, at.risk, cumulative(g * m.d1), g * m.d1c)
     between = s1.T @ ((g * m.d2)[:, None] * s1)
     if sets.tied.size:
         cross = s1.T @ ((g * m.d2c)[:, None] * e1)
         between += e1.T @ ((g * m.d2cc)[:, None] * e1) - cross - cross.T
-    total = weighted_gram(x, weight) - between
+    total -= between
     return (total + total.T) / 2
 
 
@@ -201,8 +229,35 @@ def cumulative(by_slot: Floats) -> Floats:
 
 
 def exposure(sets: RiskSets, total: Floats) -> Floats:
-    """(n,) weight x (total_b - total_a), summed over a row's movements."""
-    return -(sets.moves.T @ total)
+    """(n, ...) weight x (total_b - total_a), summed over a row's movements; total (K, ...)."""
+    if not sets.episodes:
+        return -(sets.moves.T @ total)
+    begin, end = sets.bounds()
+    return (sets.weight * (total[end] - total[begin]).T).T
+
+
+def _gram(sets: RiskSets, x: Floats, risk: Floats, total: Floats, tied: Floats) -> Floats:
+    """X' diag(w) X with w = risk x exposure to total (K,), minus risk x tied (K,) of the tied events: a block at a time."""
+    every = None if sets.episodes else exposure(sets, total)
+
+    def part(rows: slice) -> Floats:
+        gram = np.zeros((x.shape[1], x.shape[1]))
+        for i in range(rows.start, rows.stop, BLOCK):
+            block = slice(i, min(i + BLOCK, rows.stop))
+            if every is None:
+                there = np.take(total, sets.between[block])
+                weight = there[:, 1] - there[:, 0]
+                weight *= sets.weight[block]
+            else:
+                weight = every[block].copy()
+            row, slot, mass = sets.ties.within(block)
+            np.subtract.at(weight, row, mass * tied[slot])
+            weight *= risk[block]
+            gram += (x[block] * weight[:, None]).T @ x[block]
+        return gram
+
+    parts = over_rows(part, x.shape[0], BLOCK)
+    return sum(parts[1:], parts[0])
 
 
 def weighted_gram(x: Floats, weight: Floats) -> Floats:

@@ -8,6 +8,7 @@ same movements, already added up by covariate pattern.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,9 @@ class RiskSets:
     """n design rows (episodes or patterns), K slots: each stratum's event times in order, then one empty
     slot.
 
-    moves        (K, n) sparse by column, +weight where a row enters, -weight where it leaves
+    between      (n, 2) the slots [a, b) at which an episode is at risk; of flows (0, 2)
+    weight       (n,) of an episode; of flows (0,)
+    flow_moves   (K, n) sparse by column, of flows: +weight where a pattern is entered, -weight where it is left; of episodes None
     slot_time    (K,) event time; NaN in the empty slots
     slot_stratum (K,) stratum code
     last_slot    (K,) the empty slot of the same stratum
@@ -38,11 +41,12 @@ class RiskSets:
     tie_slot, tie_share, tie_weight
                  (L,) the terms of the ties: slot, c = l/d, mean weight x how many l it stands for (`efron_terms`; Breslow:
                  one term a slot, c = 0, summed weight)
-    episodes     whether a design row is one episode (moves alternate between its entry and its exit)
     first_entry, last_exit  (S,) of each stratum; NaN when it has nobody
     """
 
-    moves: sparse.csc_matrix
+    between: NDArray[np.int32]
+    weight: Floats
+    flow_moves: sparse.csc_matrix | None
     slot_time: Floats
     slot_stratum: Ints
     last_slot: Ints
@@ -56,7 +60,6 @@ class RiskSets:
     tie_slot: Ints
     tie_share: Floats
     tie_weight: Floats
-    episodes: bool
     first_entry: Floats
     last_exit: Floats
 
@@ -70,10 +73,51 @@ class RiskSets:
         """The slots that are event times, in order of stratum and time."""
         return np.flatnonzero(self.deaths > 0)
 
+    @property
+    def episodes(self) -> bool:
+        """Whether a design row is one episode."""
+        return self.flow_moves is None
+
+    @property
+    def rows(self) -> int:
+        """n."""
+        return len(self.between) if self.flow_moves is None else self.flow_moves.shape[1]
+
+    @property
+    def moves(self) -> sparse.csc_matrix:
+        """(K, n) sparse by column, +weight where a row enters, -weight where it leaves; of episodes made anew at each call."""
+        if self.flow_moves is not None:
+            return self.flow_moves
+        net = np.column_stack((self.weight, -self.weight)).ravel()
+        pointer = np.arange(0, net.size + 2, 2)
+        return sparse.csc_matrix((net, self.between.ravel(), pointer), shape=(self.slots, self.rows), copy=False)
+
     def bounds(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """(n,), (n,): the slots [a, b) at which each episode is at risk."""
-        pairs = self.moves.indices.reshape(-1, 2)
-        return pairs[:, 0], pairs[:, 1]
+        return self.between[:, 0], self.between[:, 1]
+
+    @cached_property
+    def ties(self) -> TiedEvents:
+        """The events that Efron corrects, by row."""
+        row, slot, weight = self.event_row[self.tied], self.event_slot[self.tied], self.event_weight[self.tied]
+        if (np.diff(row) < 0).any():
+            order = np.argsort(row, kind="stable")
+            row, slot, weight = row[order], slot[order], weight[order]
+        return TiedEvents(row, slot, weight)
+
+
+@dataclass(frozen=True, eq=False)
+class TiedEvents:
+    """Design row, never falling, slot and summed weight of the f events that Efron corrects; (f,) each."""
+
+    row: Ints
+    slot: Ints
+    weight: Floats
+
+    def within(self, rows: slice) -> tuple[Ints, Ints, Floats]:
+        """Those of a range of rows: row counted from its first, slot, weight."""
+        part = slice(*np.searchsorted(self.row, (rows.start, rows.stop)))
+        return self.row[part] - rows.start, self.slot[part], self.weight[part]
 
 
 def episode_risk_sets(
@@ -95,15 +139,10 @@ def episode_risk_sets(
     pair = np.empty((n, 2), np.int32)
     pair[:, 0] = index.at(start, code)
     pair[:, 1] = index.at(stop, code)
-    net = np.empty((n, 2))
-    net[:, 0] = weight
-    np.negative(weight, out=net[:, 1])
-    pointer = np.arange(0, 2 * n + 2, 2, dtype=np.int32 if n < 2**29 else np.int64)
-    moves = sparse.csc_matrix((net.ravel(), pair.ravel(), pointer), shape=(index.slots, n), copy=False)
     live = weight > 0
     spans = _spans(start, stop, live if not live.all() else None, stratum, strata)
     slot = pair[rows, 1].astype(np.intp) - 1
-    return _finish(moves, index, rows, slot, weight[rows], np.ones(rows.size), spans, efron, True)
+    return _finish(pair, weight, None, index, rows, slot, weight[rows], np.ones(rows.size), spans, efron)
 
 
 def flow_risk_sets(flows: Flows, stratum: Ints | None = None, strata: int = 1, *, efron: bool = True) -> RiskSets:
@@ -121,7 +160,19 @@ def flow_risk_sets(flows: Flows, stratum: Ints | None = None, strata: int = 1, *
     moves = sparse.csc_matrix((entered - exited, slot, pointer), shape=(index.slots, patterns), copy=False)
     first = _spans(time, time, entered > 0, None if stratum is None else code, strata)[0]
     last = _spans(time, time, exited > 0, None if stratum is None else code, strata)[1]
-    return _finish(moves, index, pattern[rows], slot[rows] - 1, events[rows], deaths[rows], (first, last), efron, False)
+    nobody = np.empty((0, 2), np.int32)
+    return _finish(
+        nobody,
+        np.empty(0),
+        moves,
+        index,
+        pattern[rows],
+        slot[rows] - 1,
+        events[rows],
+        deaths[rows],
+        (first, last),
+        efron,
+    )
 
 
 def sums_by(cell: Ints, values: Floats, size: int) -> Floats:
@@ -185,7 +236,9 @@ def _spans(
 
 
 def _finish(
-    moves: sparse.csc_matrix,
+    between: NDArray[np.int32],
+    weight: Floats,
+    moves: sparse.csc_matrix | None,
     index: SlotIndex,
     event_row: Ints,
     event_slot: Ints,
@@ -193,7 +246,6 @@ def _finish(
     event_count: Floats,
     spans: tuple[Floats, Floats],
     efron: bool,
-    episodes: bool,
 ) -> RiskSets:
     k = index.slots
     slot_time, slot_stratum = np.full(k, np.nan), np.empty(k, np.intp)
@@ -212,6 +264,6 @@ def _finish(
     else:
         slot, share, mean, tied = live, np.zeros(live.size), total[live], np.empty(0, np.intp)
     return RiskSets(
-        moves, slot_time, slot_stratum, last_slot, event_row, event_slot, event_weight, event_count, deaths,
-        total, tied, slot, share, mean, episodes, *spans,
+        between, weight, moves, slot_time, slot_stratum, last_slot, event_row, event_slot, event_weight, event_count,
+        deaths, total, tied, slot, share, mean, *spans,
     )  # fmt: skip
