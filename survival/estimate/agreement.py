@@ -12,7 +12,9 @@ from survival.estimate.intervals import normal_quantile
 Floats = NDArray[np.float64]
 
 
-def agreement(both: ArrayLike, first: ArrayLike, second: ArrayLike, neither: ArrayLike, level: float = 0.95) -> pd.DataFrame:
+def agreement(
+    both: ArrayLike, first: ArrayLike, second: ArrayLike, neither: ArrayLike, level: float = 0.95
+) -> pd.DataFrame:
     """Agreement of m pairs of judgements, each a 2 x 2 table of counts: both say yes, the first only, the second only, neither.
 
     share_agreeing: of all; jaccard: both / (both + first + second), with a Wilson interval; kappa (Cohen 1960): agreement

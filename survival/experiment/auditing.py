@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from survival.audit import Case, audit, look_ahead
 from survival.errors import AuditError
+from survival.experiment.formulas import formula_of
 from survival.experiment.study import Study
 from survival.findings import Finding
 
@@ -30,7 +31,7 @@ def _case(study: Study, name: str) -> Case:
     return Case(
         spells=study.spells(name),
         built=study.built(name) if config.model.formula else None,
-        formula=config.model.formula or "",
+        formula=formula_of(config, name),
         strata=config.model.strata,
         method=config.model.ties,
         missing=config.model.missing,

@@ -48,14 +48,14 @@ def hazard_ratio_blocks(study: Study, all_models: Sequence[Models]) -> list[Bloc
         blocks.append(_ratio_table(study, made, mine))
     blocks.append(Table("hazard_ratios", "Hazard ratios, all columns", frame, shown=False))
     table = fits(list(all_models))
-    blocks.append(Table("fit", "The models", table, _turned(table), notes=(FIT_NOTE,)))
+    blocks.append(Table("fit", "The models", table, turned(table), notes=(FIT_NOTE,)))
     return blocks
 
 
 def sentences(study: Study, made: Models, rows: pd.DataFrame) -> tuple[str, ...]:
     """What the multivariable model says, a sentence a covariate, clear differences first; circular indicators named as such."""
     said = hazard_findings(
-        rows, _phrases(study, made), events=made.full.events, references=made.references, level=study.config.level
+        rows, phrases(study, made), events=made.full.events, references=made.references, level=study.config.level
     )
     circular = circularity(
         study.config.churn[made.definition], {n: i for n, i in study.indicators.items() if n in made.full.names}
@@ -70,7 +70,7 @@ def sentences(study: Study, made: Models, rows: pd.DataFrame) -> tuple[str, ...]
     )
 
 
-def _phrases(study: Study, made: Models) -> dict[str, Phrase]:
+def phrases(study: Study, made: Models) -> dict[str, Phrase]:
     """How to speak of each indicator: by its label, else its name."""
     labels = study.labels
     phrases = {}
@@ -114,7 +114,7 @@ def _ratio_table(study: Study, made: Models, rows: pd.DataFrame) -> Table:
     )
 
 
-def _turned(table: pd.DataFrame) -> pd.DataFrame:
+def turned(table: pd.DataFrame) -> pd.DataFrame:
     """A row a figure, a column a definition: a wide table that fits on a page."""
     display = display_frame(table)
     names = display.pop(display.columns[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -47,15 +48,19 @@ class Models:
         return {name: levels[0] for name, levels in self.full.coding.levels.items() if levels}
 
 
-def models(study: Study) -> list[Models]:
-    """The models of every definition. One that has none is noted and the others go on; when none has, EstimationError."""
+def models(study: Study, formulas: Mapping[str, str] | None = None) -> list[Models]:
+    """The models of every definition. One that has none is noted and the others go on; when none has, EstimationError.
+
+    `formulas`: definition -> its formula, where that is not the config's (definitions that it leaves out have no model).
+    """
     found: list[Models] = []
     failures: list[str] = []
-    for name in study.definitions:
+    whole = study.config.model.formula or ""
+    for name in study.definitions if formulas is None else formulas:
         try:
             frame = study.episodes(name)
             study.step(f"{name}: Cox models")
-            found.append(_models(study, name, frame))
+            found.append(_models(study, name, frame, whole if formulas is None else formulas[name]))
         except EstimationError as error:
             failures.append(f"{name}: {error}")
             message = f"the model of '{name}' cannot be estimated: {error}"
@@ -65,8 +70,7 @@ def models(study: Study) -> list[Models]:
     return found
 
 
-def _models(study: Study, name: str, frame: pd.DataFrame) -> Models:
-    formula = study.config.model.formula or ""
+def _models(study: Study, name: str, frame: pd.DataFrame, formula: str) -> Models:
     full = cox(frame, formula, **options(study))
     study.note(full.findings, about=name)
     return Models(name, full, _alone(study, frame, [term for term in full.terms if ":" not in term]))
