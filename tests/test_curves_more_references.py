@@ -211,3 +211,5 @@ def test_smoothed_hazard_equals_the_kernels_of_muhaz() -> None:
     made = hazard(LATE, start="start").smooth(bandwidth=expected["bandwidth"][0], at=at, min_at_risk=1)
     np.testing.assert_allclose(made["hazard"], numbers(expected["hazard"]), **CLOSE)
     np.testing.assert_allclose(made["se"], numbers(expected["se"]), **CLOSE)
+    np.testing.assert_allclose(made["ci_lower"], numbers(expected["lower"]), rtol=1e-9)
+    np.testing.assert_allclose(made["ci_upper"], numbers(expected["upper.limit"]), rtol=1e-9)

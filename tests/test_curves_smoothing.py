@@ -9,7 +9,9 @@ import pytest
 from survival.errors import ArgumentError
 from survival.estimate.hazard import hazard
 from survival.estimate.kaplan_meier import kaplan_meier
+from survival.estimate.piecewise import poisson_limits
 from survival.estimate.smoothing import boundary_kernel, choose_bandwidth, smooth_hazard
+from survival.estimate.smoothing_band import quadratic_kernel
 
 
 def company(seed: int, customers: int = 4000, shape: float = 1.0) -> pd.DataFrame:
@@ -35,8 +37,17 @@ def test_one_step_by_hand() -> None:
     np.testing.assert_allclose(curve.hazard, [0.2 * 0.075 * 0.75, 0.2 * 0.075, 0, np.nan], rtol=1e-12)
     np.testing.assert_allclose(curve.se, [0.1 * 0.075 * 0.75, 0.1 * 0.075, 0, np.nan], rtol=1e-12)
     table = curve.tidy()
-    np.testing.assert_allclose(table["ci_upper"][1], 0.015 * np.exp(1.959963984540054 * 0.5), rtol=1e-12)
-    assert table["ci_upper"].isna().tolist() == [False, False, True, True]  # no band at a hazard of 0
+    # The band's kernel follows a parabola, 0.75 (1 - z²)(15 - 35 z²)/8: 0.2 x 0.75 x 15/8 / 10, four churns of 20 at risk.
+    np.testing.assert_allclose(
+        table["ci_lower"][1], 0.2 * 0.75 * 1.875 / 10 * poisson_limits(np.array([4.0]), 0.95)[0] / 4
+    )
+    np.testing.assert_allclose(
+        table["ci_upper"][1], 0.2 * 0.75 * 1.875 / 10 * poisson_limits(np.array([4.0]), 0.95)[1] / 4
+    )
+    # Where nobody churned within a bandwidth there is still an upper limit, of no churn among 20: 3.689 of one's weight.
+    assert table["ci_lower"][2] == 0
+    np.testing.assert_allclose(table["ci_upper"][2], 3.688879454 * 0.05 * 0.75 * 1.875 / 10)
+    assert table["ci_upper"].isna().tolist() == [False, False, False, True]
     assert (curve.bandwidth, curve.chosen) == (10, "given")
 
 
@@ -45,6 +56,31 @@ def test_a_constant_hazard_is_constant_up_to_both_ends(bandwidth: float) -> None
     days = np.arange(1.0, 401) - 0.5
     curve = smooth_hazard(days, np.full(400, 0.003), np.full(400, 1e-8), upper=400, bandwidth=bandwidth)
     np.testing.assert_allclose(curve.hazard, 0.003, rtol=3e-3)  # steps a day apart instead of an integral
+
+
+@pytest.mark.parametrize("at", [0.0, 3.0, 9.0, 50.0, 92.0, 100.0])
+def test_every_kernel_of_the_band_has_mass_one_and_no_moments(at: float) -> None:
+    grid = np.linspace(0, 100, 400_001)
+    weight = quadratic_kernel(np.array([at]), grid, 10.0, 0.0, 100.0)[0]
+    for power, expected in ((0, 1.0), (1, 0.0), (2, 0.0)):
+        assert np.trapezoid(weight * (grid - at) ** power, grid) == pytest.approx(expected, abs=2e-3)
+
+
+def test_whole_days_do_not_pull_the_first_day_down() -> None:
+    """Churns on days 1, 2, ... of one hazard: the kernel at 0 sees all of the first day."""
+    days = np.arange(1.0, 401)
+    curve = smooth_hazard(
+        days, np.full(400, 0.003), np.full(400, 1e-8), upper=400, bandwidth=30, at=[0.0, 1.0, 200, 400]
+    )
+    np.testing.assert_allclose(curve.hazard, 0.003, rtol=3e-3)
+    np.testing.assert_allclose((curve.lower + curve.upper) / 2, 0.003, rtol=1e-2)
+
+
+def test_the_band_finds_the_peak_that_smoothing_lowers() -> None:
+    days = np.arange(1.0, 401)
+    true = 0.002 + 0.004 * np.exp(-(((days - 150) / 30) ** 2))
+    curve = smooth_hazard(days, true, true / 20_000, upper=400, bandwidth=40, at=[150.0])
+    assert curve.hazard[0] < curve.lower[0] < 0.006 < curve.upper[0]
 
 
 def test_the_true_hazard_lies_in_the_band() -> None:

@@ -12,40 +12,47 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from survival.errors import ArgumentError
-from survival.estimate.intervals import normal_quantile, positive_interval
+from survival.estimate.intervals import normal_quantile
+from survival.estimate.smoothing_band import gamma_limits, own_weight, quadratic_kernel
 
 Floats = NDArray[np.float64]
 POINTS = 201  # grid of a drawn hazard
 _BINS = 400  # steps are put together in so many bins to choose a bandwidth, whatever their number
 _CANDIDATES = 24
 _CELLS = 1_000_000  # kernel weights held at a time
+_WHOLE = 1e-6  # of a cell: rounding
 
 
 @dataclass(frozen=True, eq=False)
 class SmoothHazard:
-    """Hazard per unit of tenure (g,) at `tenure` (g,), its standard error, band, bandwidth and how that was chosen."""
+    """Hazard per unit of tenure (g,) at `tenure` (g,), its standard error, band, bandwidth and how that was chosen.
+
+    lower, upper (g,): pointwise limits of the true hazard, corrected for the bias of smoothing (see `smoothing_band`), so
+    that the curve need not lie in their middle. se: of the smoothed hazard.
+    """
 
     tenure: Floats
     hazard: Floats
     se: Floats
+    lower: Floats
+    upper: Floats
     level: float
     bandwidth: float
     chosen: str
 
     def __post_init__(self) -> None:
-        for name in ("tenure", "hazard", "se"):
+        for name in ("tenure", "hazard", "se", "lower", "upper"):
             getattr(self, name).flags.writeable = False
 
     def tidy(self) -> pd.DataFrame:
-        """tenure, hazard, se, ci_lower, ci_upper, bandwidth; the band is pointwise, on the log scale."""
-        low, high = positive_interval(self.hazard, self.se, self.level, "log")
+        """tenure, hazard, se, ci_lower, ci_upper, bandwidth; the band is pointwise."""
         return pd.DataFrame(
             {
                 "tenure": self.tenure,
                 "hazard": self.hazard,
                 "se": self.se,
-                "ci_lower": low,
-                "ci_upper": high,
+                "ci_lower": self.lower,
+                "ci_upper": self.upper,
                 "bandwidth": self.bandwidth,
             }
         )
@@ -68,8 +75,12 @@ def smooth_hazard(
     upper] is where the hazard was observed (default: 0 to the last step). K is the Epanechnikov kernel with
     half-width `bandwidth`; within a bandwidth of either end the boundary kernels of Müller & Wang (1994,
     Biometrics 50, table 1) take its place, so that the ends are not pulled down. `at` (g,) defaults to a
-    grid of 201 points; NaN outside [lower, upper]. Where the boundary kernel turns negative the hazard is 0
-    and has no band.
+    grid of 201 points; NaN outside [lower, upper]. Where the boundary kernel turns negative the hazard is 0.
+    Tenures in whole days stand for the day that ends there, so the ends are half of the smallest step later: else the kernels
+    at an end would miss half a day's mass, a tenth of the hazard at day 0.
+
+    The band is pointwise, of the true hazard rather than of its smoothed shape: robust bias correction with a local
+    parabola at the same bandwidth, and limits of weighted Poisson sums (see `smoothing_band`).
 
     The default bandwidth minimises the least-squares cross-validation score ∫w h² - 2 Σ w_i K_b(t_i - t_j) ΔH_i ΔH_j,
     where each step's own term counts with ΔH_i² - ΔV_i, its square less its noise: on a lattice of days the square is mostly
@@ -90,10 +101,25 @@ def smooth_hazard(
     elif not 0 < bandwidth <= (upper - lower) / 2:
         raise ArgumentError(f"bandwidth must be above 0 and at most half of [{lower:g}, {upper:g}]; got {bandwidth!r}")
     points = np.linspace(lower, upper, POINTS) if at is None else np.atleast_1d(np.asarray(at, np.float64))
-    hazard, se = _smooth(points, steps, increments, variances, bandwidth, lower, upper)
-    outside = (points < lower) | (points > upper)
-    hazard[outside], se[outside] = np.nan, np.nan
-    return SmoothHazard(points.copy(), hazard, se, level, float(bandwidth), chosen)
+    made = _smooth(points, steps, increments, variances, bandwidth, *_ends(steps, lower, upper), level)
+    made[:, (points < lower) | (points > upper)] = np.nan
+    return SmoothHazard(points.copy(), made[0], made[1], made[2], made[3], level, float(bandwidth), chosen)
+
+
+def _ends(steps: Floats, lower: float, upper: float) -> tuple[float, float]:
+    """Where the mass of the steps begins and ends: a step of a lattice stands for the cell around it.
+
+    The cells are as wide as the smallest distance between steps; the first begins around the first point after `lower`, the
+    last ends around the last point up to `upper`. Times without a lattice have cells of next to no width.
+    """
+    distinct = np.unique(steps)
+    if distinct.size < 2:
+        return lower, upper
+    cell = float(np.diff(distinct).min())
+    first = (distinct[0] - lower) / cell
+    before = first - np.ceil(first - _WHOLE) + 1  # of a cell from `lower` to the first point after it
+    after = (upper - distinct[0]) / cell
+    return lower + (before - 0.5) * cell, distinct[0] + (np.floor(after + _WHOLE) + 0.5) * cell
 
 
 def _steps(
@@ -119,16 +145,25 @@ def _steps(
 
 
 def _smooth(
-    at: Floats, steps: Floats, increments: Floats, variances: Floats, bandwidth: float, lower: float, upper: float
-) -> tuple[Floats, Floats]:
-    """Hazard and standard error at points (g,), some points at a time so that memory does not grow with g x m."""
-    hazard, se = np.empty(at.size), np.empty(at.size)
+    at: Floats, steps: Floats, increments: Floats, variances: Floats, bandwidth: float, lower: float, upper: float,
+    level: float,
+) -> Floats:  # fmt: skip
+    """Hazard, standard error, limits (4, g) at points (g,), some points at a time so that memory does not grow with g x m."""
+    out = np.empty((4, at.size))
+    at = np.clip(at, lower, upper)
     some = max(1, _CELLS // steps.size)
+    unit = np.divide(variances, increments, out=np.zeros_like(increments), where=increments > 0)  # 1 / at risk
+    known = increments > 0
     for first in range(0, at.size, some):
         part = slice(first, first + some)
-        kernel = boundary_kernel(at[part], steps, bandwidth, lower, upper)
-        hazard[part], se[part] = np.maximum(kernel @ increments, 0.0), np.sqrt(kernel**2 @ variances)
-    return hazard, se
+        here = at[part]
+        kernel = boundary_kernel(here, steps, bandwidth, lower, upper)
+        out[0, part], out[1, part] = np.maximum(kernel @ increments, 0.0), np.sqrt(kernel**2 @ variances)
+        kernel = quadratic_kernel(here, steps, bandwidth, lower, upper)
+        own = np.abs(own_weight(here, bandwidth, lower, upper)) * np.interp(here, steps[known], unit[known])
+        largest = np.maximum(own, np.abs(kernel * unit).max(axis=1))
+        out[2:, part] = gamma_limits(kernel @ increments, kernel**2 @ variances, largest, level)
+    return out
 
 
 def boundary_kernel(at: Floats, steps: Floats, bandwidth: float, lower: float, upper: float) -> Floats:

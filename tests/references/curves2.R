@@ -307,15 +307,28 @@ piecewise <- local({
 smooth <- local({
   fit <- survfit(Surv(start, stop, event) ~ 1, late)
   use <- fit$n.event > 0; t <- fit$time[use]; dh <- (fit$n.event / fit$n.risk)[use]; dv <- (fit$n.event / fit$n.risk^2)[use]
-  b <- 4; from <- 0; to <- max(fit$time); grid <- c(0, 0.5, 2, 4, 7.3, 9, to - 2, to)
+  # A churn on day t stands for the day around it: the mass begins half a day after 0 and ends half a day after the last.
+  b <- 4; from <- 0.5; to <- max(fit$time) + 0.5; asked <- c(0, 0.5, 2, 4, 7.3, 9, to - 2.5, to - 0.5); grid <- pmax(asked, from)
   left <- function(x, q) ifelse(x >= -1 & x <= q, 12 * (x + 1) / (1 + q)^4 * (x * (1 - 2 * q) + (3 * q^2 - 2 * q + 1) / 2), 0)
   weight <- function(at) {
     if (at - from < b) left((at - t) / b, (at - from) / b)
     else if (to - at < b) left(-(at - t) / b, (to - at) / b)
     else ifelse(abs(at - t) <= b, 0.75 * (1 - ((at - t) / b)^2), 0)
   }
-  list(bandwidth = b, upper = to, at = grid, hazard = vapply(grid, function(x) max(sum(weight(x) * dh) / b, 0), 0),
-       se = vapply(grid, function(x) sqrt(sum(weight(x)^2 * dv)) / b, 0))
+  # Bias correction: the kernel that follows a parabola, its moments by numerical integration; limits of Fay & Feuer.
+  parabola <- function(at) {
+    z <- (at - t) / b; ends <- c(max(-1, (at - to) / b), min(1, (at - from) / b))
+    m <- vapply(0:4, function(j) integrate(function(x) 0.75 * (1 - x^2) * x^j, ends[1], ends[2], rel.tol = 1e-12)$value, 0)
+    c0 <- solve(outer(1:3, 1:3, function(i, j) m[i + j - 1]), c(1, 0, 0))
+    list(k = ifelse(abs(z) <= 1, 0.75 * (1 - z^2) * (c0[1] + c0[2] * z + c0[3] * z^2), 0) / b, own = 0.75 * c0[1] / b)
+  }
+  limits <- vapply(grid, function(x) {
+    p <- parabola(x); y <- max(sum(p$k * dh), 0); v <- sum(p$k^2 * dv)
+    w <- max(abs(p$k) * dv / dh, abs(p$own) * approx(t, dv / dh, x, rule = 2)$y)
+    c(if (y > 0) qgamma(0.025, y^2 / v, y / v) else 0, qgamma(0.975, (y + w)^2 / (v + w^2), (y + w) / (v + w^2)))
+  }, c(0, 0))
+  list(bandwidth = b, upper = to, at = asked, hazard = vapply(grid, function(x) max(sum(weight(x) * dh) / b, 0), 0),
+       se = vapply(grid, function(x) sqrt(sum(weight(x)^2 * dv)) / b, 0), lower = limits[1, ], upper.limit = limits[2, ])
 })
 
 writeLines(json(list(
