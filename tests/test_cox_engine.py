@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import survival.estimate.warm_start as warm_start
+from survival.errors import SeparationError
+from survival.estimate.cox import cox
 from survival.estimate.efron_ties import efron_terms
 
 SUMS = {
@@ -35,3 +39,65 @@ def test_efron_terms_sum_as_each_tied_event_by_itself(what: str, share: float) -
 def test_efron_terms_do_not_grow_with_the_events() -> None:
     which, _, _ = efron_terms(np.array([10**3, 10**6, 10**9]))
     assert (np.bincount(which) < [100, 220, 340]).all()
+
+
+def many_episodes(n: int = 120_000, seed: int = 3, strata: int = 3) -> pd.DataFrame:
+    """Episodes of several customers with whole-day ties, skewed covariates, weights and strata."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "start": rng.integers(0, 300, n).astype(float),
+            "flag": (rng.random(n) < 0.1).astype(float),
+            "number": rng.normal(1e6, 3.0, n),
+            "skewed": rng.exponential(size=n) * 1e-6,
+            "plan": rng.choice(["basic", "pro", "team"], n),
+            "region": rng.integers(0, strata, n),
+            "weight": rng.choice([0.5, 1.0, 2.5], n),
+            "customer": rng.integers(0, n // 3, n),
+            "offset": rng.normal(size=n) * 0.2,
+        }
+    )
+    risk = 0.002 * np.exp(frame["flag"] - 0.2 * (frame["number"] - 1e6) + 4e5 * frame["skewed"] + frame["offset"])
+    wait = np.ceil(rng.exponential(1 / risk))
+    stay = rng.integers(1, 120, n)
+    frame["stop"] = frame["start"] + np.minimum(wait, stay)
+    frame["event"] = (wait <= stay).astype(int)
+    return frame
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"ties": "breslow", "strata": "region"},
+        {"weights": "weight", "cluster": "customer"},
+        {"penalizer": 0.01, "offset": "offset"},
+    ],
+)
+def test_a_preview_on_a_sample_changes_the_steps_and_not_the_answer(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
+) -> None:
+    frame, formula = many_episodes(), "flag + number + skewed + plan"
+    with_preview = cox(frame, formula, start="start", **options)
+    monkeypatch.setattr(warm_start, "WORTH", 10**9)
+    plain = cox(frame, formula, start="start", **options)
+    assert with_preview.iterations < plain.iterations
+    np.testing.assert_allclose(with_preview.coefficients, plain.coefficients, rtol=1e-11)
+    np.testing.assert_allclose(np.diag(with_preview.variance), np.diag(plain.variance), rtol=1e-7)
+    assert with_preview.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-13)
+    assert with_preview.log_likelihood_null == plain.log_likelihood_null
+    assert with_preview.score_statistic == plain.score_statistic
+
+
+def test_separation_is_named_with_a_preview_too() -> None:
+    frame = many_episodes()
+    frame["never"] = ((frame["event"] == 0) & (frame["flag"] == 1)).astype(float)
+    with pytest.raises(SeparationError, match="never"):
+        cox(frame, "number + never + skewed", start="start")
+    # Two that separate together only: the sum of both is 0 at every event.
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=len(frame))
+    frame["one"], frame["two"] = noise, -noise - (frame["event"] == 0) * rng.exponential(size=len(frame))
+    with pytest.raises(SeparationError) as caught:
+        cox(frame, "one + two", start="start")
+    assert set(caught.value.covariates) == {"one", "two"}

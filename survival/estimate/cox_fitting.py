@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from survival.estimate.objectives import CoxPoint, Objective, Partial, start_of
 from survival.estimate.partial_likelihood import Likelihood
 from survival.estimate.residuals import robust_meat
 from survival.estimate.risk_sets import Floats, Ints
+from survival.estimate.warm_start import ENOUGH, Preview, samples_of
 from survival.findings import Finding
 
 FIRTH_NOISE = 1e-17  # Firth's steps shrink by a factor, not quadratically: they go on for longer
@@ -86,10 +88,21 @@ def find_maximum(data: CoxData, options: Options) -> Maximum[CoxPoint]:
         separated=lambda direction: free and objective.never_falls(direction),
         max_iterations=1000 if options.firth else 100,
         noise=FIRTH_NOISE if options.firth else NOISE,
+        **_preview(data, objective),
     )
     if maximum.runaway:
         refuse_separated(np.flatnonzero(estimability.leading(maximum.direction)))
     return maximum
+
+
+def _preview(data: CoxData, objective: Objective) -> dict[str, Any]:
+    """Newton's options where there are so many rows that a sample of them is worth a look first."""
+    if not isinstance(objective, Partial):
+        return {}
+    samples = [Partial(*sample) for sample in samples_of(data.sets, data.x, data.offset)]
+    if not samples:
+        return {}
+    return {"propose": Preview(samples, float(data.sets.event_total.sum())), "enough": ENOUGH}
 
 
 def _finding(name: str, error: EstimationError) -> Finding:

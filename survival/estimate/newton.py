@@ -16,6 +16,8 @@ LIKELIHOOD_TOLERANCE = 1e-9  # relative change of the log likelihood, as R's cox
 _DECREMENT = 1e-18  # score' information^-1 score per event; one last step from here is exact to rounding
 NOISE = 1e-9  # a decrement this small that no longer falls is rounding
 _HALVINGS = 30
+_PROPOSALS = 3  # first steps that may be proposed
+_CLOSE = 1e-8  # decrement per event below which Newton's own step is as good as any
 _SLOW = 0.05  # Newton's decrement falls quadratically; when it only falls by a factor, beta runs away
 
 
@@ -66,17 +68,21 @@ def maximise(
     events: float = 1.0,
     max_iterations: int = 100,
     noise: float = NOISE,
+    propose: Callable[[Floats, Floats, Floats], Floats | None] | None = None,
+    enough: float = _DECREMENT,
 ) -> Maximum[P]:
     """Maximise log_likelihood(beta) - Σ ridge/2 beta² from `null`, for most models beta = 0.
 
     ridge: a number, or (p,). events: how many there are, the unit of the score's size.
+    propose: (beta, gradient, information) -> a better step than Newton's, or None; it is taken for the first steps where the
+    likelihood does not fall. enough: score' information^-1 score per event from which the last step is free.
     Stops when the log likelihood changes by less than 1e-9, relatively, and the scaled score is small. While
     beta moves on a flat likelihood, `separated` is asked whether the step (p,) is a direction in which the
     likelihood never falls. Raises ConvergenceError when it does not get there.
     """
     at, info = null, null_information + ridge * np.eye(null.beta.size)
     previous, change, slow = np.inf, np.inf, 0
-    last = _DECREMENT * max(events, 1.0)
+    last = enough * max(events, 1.0)
     for iteration in range(max_iterations + 1):
         gradient = at.score - ridge * at.beta
         step = _solve(info, gradient)
@@ -90,7 +96,12 @@ def maximise(
             return Maximum(at.beta, at, info, null, null_information, iteration, separated(step), step)
         slow = slow + 1 if decrement > _SLOW * previous else 0
         suspect = slow >= 2 if flat else slow > 0 and slow % 4 == 0
-        new = None if suspect and separated(step) else _climb(evaluate, at, step, ridge)
+        proposal = None
+        if propose is not None and iteration < _PROPOSALS and decrement > _CLOSE * events:
+            proposal = propose(at.beta, gradient, info)
+        new = None if proposal is None else _climb(evaluate, at, proposal, ridge, halvings=1)
+        if new is None:
+            new = None if suspect and separated(step) else _climb(evaluate, at, step, ridge)
         if new is None or iteration == max_iterations:
             # Nothing on the way is better: rounding decides, or the likelihood rises for ever.
             runaway = decrement > NOISE and separated(step)
@@ -108,14 +119,16 @@ def maximise(
     )
 
 
-def _climb(evaluate: Callable[[Floats], P | None], at: P, step: Floats, ridge: float | Floats) -> P | None:
+def _climb(
+    evaluate: Callable[[Floats], P | None], at: P, step: Floats, ridge: float | Floats, halvings: int = _HALVINGS
+) -> P | None:
     """The likelihood after the longest of step, step/2, step/4, … that does not go down."""
 
     def value(point: P) -> float:
         return point.log_likelihood - float((ridge / 2 * point.beta) @ point.beta)
 
     floor = value(at) - 1e-12 * abs(value(at))
-    for halving in range(_HALVINGS):
+    for halving in range(halvings):
         new = evaluate(at.beta + step / 2**halving)
         if new is not None and value(new) >= floor:
             return new

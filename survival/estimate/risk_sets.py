@@ -7,8 +7,9 @@ same movements, already added up by covariate pattern.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,6 +176,34 @@ def flow_risk_sets(flows: Flows, stratum: Ints | None = None, strata: int = 1, *
     )
 
 
+def thinned(sets: RiskSets, every: int) -> RiskSets:
+    """The risk sets of every `every`-th episode, from the first; slots without events of theirs are left out."""
+    mine = sets.event_row % every == 0
+    weight, count, slot = sets.event_weight[mine], sets.event_count[mine], sets.event_slot[mine]
+    kept = np.zeros(sets.slots, bool)
+    kept[slot] = True
+    kept[sets.last_slot] = True
+    before = np.cumsum(kept) - kept
+    slot = before[slot]
+    size = int(kept.sum())
+    deaths, total = sums_by(slot, count, size), sums_by(slot, weight, size)
+    return replace(
+        sets,
+        between=before.astype(np.int32)[sets.between[::every]],
+        weight=sets.weight[::every].copy(),
+        slot_time=sets.slot_time[kept],
+        slot_stratum=sets.slot_stratum[kept],
+        last_slot=before[sets.last_slot[kept]],
+        event_row=sets.event_row[mine] // every,
+        event_slot=slot,
+        event_weight=weight,
+        event_count=count,
+        deaths=deaths,
+        event_total=total,
+        **_ties(slot, deaths, total, efron=sets.tied.size > 0),
+    )
+
+
 def sums_by(cell: Ints, values: Floats, size: int) -> Floats:
     """(size,) sums of values (m,) by cell (m,)."""
     return np.bincount(cell, values, minlength=size).astype(np.float64, copy=False)
@@ -255,15 +284,20 @@ def _finish(
     last_slot = np.repeat(np.cumsum(counts) - 1, counts)
     deaths = sums_by(event_slot, event_count, k)
     total = sums_by(event_slot, event_weight, k)
-    live = np.flatnonzero(deaths > 0)
-    if efron:
-        number, share, count = efron_terms(np.rint(deaths[live]).astype(np.intp))
-        slot = live[number]
-        mean = count * (total[live] / deaths[live])[number]
-        tied = np.flatnonzero(deaths[event_slot] > 1)
-    else:
-        slot, share, mean, tied = live, np.zeros(live.size), total[live], np.empty(0, np.intp)
     return RiskSets(
         between, weight, moves, slot_time, slot_stratum, last_slot, event_row, event_slot, event_weight, event_count,
-        deaths, total, tied, slot, share, mean, *spans,
+        deaths, total, **_ties(event_slot, deaths, total, efron), first_entry=spans[0], last_exit=spans[1],
     )  # fmt: skip
+
+
+def _ties(event_slot: Ints, deaths: Floats, total: Floats, efron: bool) -> dict[str, Any]:
+    """tied, tie_slot, tie_share and tie_weight of `RiskSets`."""
+    live = np.flatnonzero(deaths > 0)
+    if not efron:
+        return {
+            "tied": np.empty(0, np.intp), "tie_slot": live, "tie_share": np.zeros(live.size), "tie_weight": total[live],
+        }  # fmt: skip
+    number, share, count = efron_terms(np.rint(deaths[live]).astype(np.intp))
+    mean = count * (total[live] / deaths[live])[number]
+    tied = np.flatnonzero(deaths[event_slot] > 1)
+    return {"tied": tied, "tie_slot": live[number], "tie_share": share, "tie_weight": mean}
