@@ -16,8 +16,10 @@ from survival.estimate import cox_diagnostics, cox_prediction
 from survival.estimate.baseline import Baseline, at_zero, survival_band
 from survival.estimate.concordance import Concordance, concordance
 from survival.estimate.cox_data import CoxData
+from survival.estimate.cox_objective import profile_intervals
 from survival.estimate.cox_options import Options
 from survival.estimate.design import Coding
+from survival.estimate.hypotheses import Hypothesis, wald_test
 from survival.estimate.partial_likelihood import Likelihood
 from survival.estimate.risk_sets import Floats
 from survival.estimate.tenure_effects import TenureCoding
@@ -150,6 +152,34 @@ class CoxFit:
             "ties": self.options.ties,
         }
         return pd.DataFrame([row])
+
+    def hypothesis(self, hypothesis: Any, value: Any = None, robust: bool | None = None) -> Hypothesis:
+        """Wald test of linear hypotheses: chi² with one degree of freedom a combination. As R's car::linearHypothesis.
+
+        hypothesis: 'a - b = 0', '2*a + b = 1', a list of such (tested together), a term's name (all of its columns are
+        0), or a matrix (m, p) whose rows times the coefficients are `value` (m,), 0 by default. Names are those of tidy(); put
+        them in backticks where they could be misread. robust: None, the variance of the fit; False, the model's.
+        Raises ArgumentError for what is not linear, names no coefficient, or is redundant.
+        """
+        return wald_test(self, hypothesis, value, robust)
+
+    def profile_intervals(self, covariates: Sequence[str] | None = None, level: float | None = None) -> pd.DataFrame:
+        """Profile-likelihood intervals of the hazard ratios, and likelihood-ratio tests: covariate, coef, hazard_ratio,
+        ci_lower, ci_upper, p, level.
+
+        covariates: columns of the model, default all that were estimated. Better than Wald's intervals for few events and
+        for large effects; of Firth's penalised likelihood with firth=True. An end is 0 or infinite where
+        the likelihood never drops. Raises ArgumentError for other names, a lasso, and a saved fit.
+        """
+        data, _ = self._held("profile_intervals")
+        there = [self.names[j] for j in self.estimated]
+        names = there if covariates is None else [covariates] if isinstance(covariates, str) else list(covariates)
+        strange = [name for name in names if name not in there]
+        if strange:
+            raise ArgumentError(f"'{strange[0]}' has no estimate in this fit; there are: {', '.join(there)}")
+        level = self.options.level if level is None else level
+        columns = [there.index(name) for name in names]
+        return profile_intervals(names, columns, level, data, self.options, self.inner[0])
 
     def proportional_hazards(self, transform: str = "km") -> pd.DataFrame:
         """Score test of proportional hazards: covariate, statistic, df, p; the last row is GLOBAL. As R's cox.zph.

@@ -12,10 +12,9 @@ from survival.estimate import estimability
 from survival.estimate.baseline import baseline_of
 from survival.estimate.cox_data import CoxData
 from survival.estimate.cox_fit import CoxFit
+from survival.estimate.cox_objective import FIRTH_NOISE, objective_of, penalties
 from survival.estimate.cox_options import Options
 from survival.estimate.elastic_net import maximise_penalised
-from survival.estimate.exact_ties import ExactTies
-from survival.estimate.firth import Firth
 from survival.estimate.newton import NOISE, Maximum, invert, maximise
 from survival.estimate.objectives import CoxPoint, Objective, Partial, start_of
 from survival.estimate.partial_likelihood import Likelihood
@@ -23,8 +22,6 @@ from survival.estimate.residuals import robust_meat
 from survival.estimate.risk_sets import Floats, Ints
 from survival.estimate.warm_start import ENOUGH, Preview, samples_of
 from survival.findings import Finding
-
-FIRTH_NOISE = 1e-17  # Firth's steps shrink by a factor, not quadratically: they go on for longer
 
 
 def fit_columns(data: CoxData, options: Options, columns: Sequence[int], drop: bool) -> CoxFit:
@@ -42,20 +39,6 @@ def fit_columns(data: CoxData, options: Options, columns: Sequence[int], drop: b
             findings += [_finding(name, error) for name in error.covariates]
             continue
         return _result(data, part, options, columns, kept, maximum, tuple(findings))
-
-
-def objective_of(data: CoxData, options: Options) -> Objective:
-    """What a fit of these columns and options maximises, in their inner units, without a penalizer's terms."""
-    partial = Partial(data.sets, data.x, data.offset)
-    if options.ties == "exact":
-        return ExactTies(partial)
-    return Firth(partial) if options.firth else partial
-
-
-def penalties(data: CoxData, options: Options) -> tuple[Floats, Floats]:
-    """ridge (p,) and lasso (p,) of the inner columns, on the scale of the log likelihood."""
-    whole = data.penalty * data.rows
-    return (1.0 - options.l1_ratio) * whole, options.l1_ratio * whole
 
 
 def find_maximum(data: CoxData, options: Options) -> Maximum[CoxPoint]:
