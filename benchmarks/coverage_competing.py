@@ -212,7 +212,7 @@ def monthly(rng: Random, tally: Tallies, n: int) -> None:
     sums = {"month": 24290, "known": n, "unknown": 0, "mrr": mrr.sum(), "mrr_lost": mrr[gone].sum(),
             "squares": (mrr**2).sum(), "squares_lost": (mrr[gone] ** 2).sum()}  # fmt: skip
     row = revenue_rates(pd.DataFrame([sums])).iloc[0]
-    tally("monthly revenue rate, logit", f"{n} customers, 3%, mrr log-normal (1)", 0.06).interval(
+    tally("monthly revenue rate, effective number", f"{n} customers, 3%, mrr log-normal (1)").interval(
         row["ci_lower"], row["ci_upper"], rate
     )
 

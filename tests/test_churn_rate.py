@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import beta
 
 from survival.churn import parse_definition, spells
 from survival.churn.calendar import calendar
@@ -81,11 +82,20 @@ def test_seven_customers_by_hand() -> None:
     assert revenue["mrr_at_start"].tolist() == [100, 120, 160]
     assert revenue["mrr_lost"].tolist() == [10, 20, 60]
     assert found.revenue["unknown"].tolist() == [0, 1, 1]
-    # Σ m²(c - r)² / (Σ m)², on the logit scale.
+    # Two numbers of equal customers that would be as uncertain: r (1 - r) over Σ m²(c - r)² / (Σ m)², and (Σ m)² / Σ m².
     m, c, r = np.array([10, 20, 70]), np.array([1, 0, 0]), 0.1
-    se = np.sqrt((m**2 * (c - r) ** 2).sum()) / 100
-    half = 1.959963984540054 * se / (r * (1 - r))
-    np.testing.assert_allclose(revenue["ci_upper"].iloc[0], 1 / (1 + np.exp(-(np.log(r / (1 - r)) + half))))
+    worth = min(r * (1 - r) / ((m**2 * (c - r) ** 2).sum() / 100**2), 100**2 / (m**2).sum())
+    expected = [beta.ppf(0.025, r * worth, worth - r * worth + 1), beta.ppf(0.975, r * worth + 1, worth - r * worth)]
+    np.testing.assert_allclose(revenue[["ci_lower", "ci_upper"]].iloc[0], expected)
+
+
+def test_revenue_of_customers_who_all_pay_the_same_has_the_exact_interval() -> None:
+    row = {"month": 24290, "known": 40, "unknown": 0, "mrr": 40 * 9.0, "mrr_lost": 3 * 9.0, "squares": 40 * 81.0}
+    lost = revenue_rates(pd.DataFrame([{**row, "squares_lost": 3 * 81.0}]))
+    nobody = revenue_rates(pd.DataFrame([{**row, "mrr_lost": 0.0, "squares_lost": 0.0}]))
+    for made, count in ((lost, 3), (nobody, 0)):
+        low, high = exact_interval(np.array([count]), np.array([40]))
+        np.testing.assert_allclose(made[["ci_lower", "ci_upper"]].iloc[0], [low[0], high[0]], rtol=1e-10, atol=1e-12)
 
 
 def test_quarters_follow_their_first_day() -> None:

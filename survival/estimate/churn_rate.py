@@ -110,15 +110,16 @@ def revenue_rates(revenue: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
 
     revenue: month, known, unknown, mrr, mrr_lost, squares, squares_lost (as `survival.churn.calendar`). Columns: period,
     customers_at_start (with known mrr), mrr_at_start, mrr_lost, monthly_rate, annualised_rate, ci_lower, ci_upper. The
-    interval is that of a ratio of sums, Σ w²(c - r)² / (Σ w)², on the logit scale: a few large customers make it wide.
-    Contraction and expansion of who stays are not in it.
+    interval is Clopper and Pearson's for an effective number of customers (Korn & Graubard 1998), the smaller of r(1 - r)
+    over the variance of a ratio of sums, Σ w²(c - r)² / (Σ w)², and of (Σ w)² / Σ w²: a few large customers make it wide,
+    and where all pay the same it is the exact one. Contraction and expansion of who stays are not in it.
     """
     rows = revenue[revenue["mrr"] > 0]
     total, lost = rows["mrr"].to_numpy(float), rows["mrr_lost"].to_numpy(float)
     squares, gone = rows["squares"].to_numpy(float), rows["squares_lost"].to_numpy(float)
     rate = lost / total
     variance = (gone * (1 - 2 * rate) + squares * rate**2) / total**2
-    low, high = _logit_interval(rate, np.sqrt(np.maximum(variance, 0.0)), level)
+    low, high = effective_interval(rate, variance, total**2 / squares, level)
     return pd.DataFrame(
         {
             "period": [period_label(m, "month") for m in rows["month"]],
@@ -133,14 +134,16 @@ def revenue_rates(revenue: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     )
 
 
-def _logit_interval(rate: Floats, se: Floats, level: float) -> tuple[Floats, Floats]:
-    """Interval of shares inside (0, 1); NaN at 0 and 1."""
-    low, high = np.full(rate.shape, np.nan), np.full(rate.shape, np.nan)
-    inside = (rate > 0) & (rate < 1)
-    r = rate[inside]
-    middle, half = np.log(r / (1 - r)), normal_quantile(level) * se[inside] / (r * (1 - r))
-    low[inside], high[inside] = 1 / (1 + np.exp(half - middle)), 1 / (1 + np.exp(-half - middle))
-    return low, high
+def effective_interval(share: Floats, variance: Floats, equal: Floats, level: float) -> tuple[Floats, Floats]:
+    """Exact limits (m,), (m,) of shares of sums, for so many customers as would give their variance if all were equal.
+
+    share, variance (m,) of Σ w c / Σ w; equal (m,) = (Σ w)² / Σ w², the number of equal customers that weights w are worth.
+    The variance is itself uncertain where few left, so no more customers than `equal` count. Source: Korn & Graubard 1998.
+    """
+    known = (share > 0) & (share < 1) & (variance > 0)
+    worth = np.divide(share * (1 - share), variance, out=np.full_like(share, np.inf), where=known)
+    of = np.minimum(worth, equal)
+    return exact_interval(np.clip(share, 0.0, 1.0) * of, of, level)
 
 
 @dataclass(frozen=True)
