@@ -39,6 +39,22 @@ def run(configs: Configs, set_: Set = None, results: Results = None, force: Forc
 
 
 @app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="of runs, such as results/NAME", show_default=False)],
+    figures: Annotated[str, typer.Option(metavar="FORMATS", help="svg,png,pdf; default: as the run had them")] = "",
+) -> None:
+    """Write reports and figures again from the tables that their runs saved; the data are not needed."""
+    from survival.experiment.rerender import rerender
+
+    formats = [part for part in figures.replace(" ", "").split(",") if part]
+    if set(formats) - {"svg", "png", "pdf"}:
+        raise typer.BadParameter("give one or more of svg, png and pdf, separated by commas", param_hint="--figures")
+    for folder in folders:
+        rerender(folder, formats)
+        typer.echo(f"wrote {folder}/report.html")
+
+
+@app.command()
 def check(
     config: Annotated[Path, typer.Argument(show_default=False)],
     set_: Set = None,

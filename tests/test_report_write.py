@@ -79,7 +79,7 @@ def test_two_writes_give_the_same_bytes_and_every_file(tmp_path: Path) -> None:
     files = write(report(), tmp_path / "a")
     write(report(), tmp_path / "b")
     assert [str(f) for f in files] == [
-        "figures/forest.png", "figures/forest.svg", "figures/retention.png", "figures/retention.svg",
+        "document.json", "figures/forest.png", "figures/forest.svg", "figures/retention.png", "figures/retention.svg",
         "report.html", "report.md",
         "tables/hazard_ratios.csv", "tables/hazard_ratios.html", "tables/hazard_ratios.tex",
         "tables/nasty.csv", "tables/nasty.html", "tables/nasty.tex", "tables/retention.csv",

@@ -98,6 +98,7 @@ class Engine:
                 "disable_database_invalidation": True,  # so that `_steadily` can try again
             },
         )
+        self._connection.execute("SET enable_progress_bar = false")  # the steps of a run say how far it is
         self._connection.execute(f"SET GLOBAL TimeZone = '{ZoneInfo(timezone).key}'")
         self._names = 0
 

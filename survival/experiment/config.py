@@ -36,6 +36,21 @@ class ModelSpec(Spec):
     )
     missing: Missing = "error"
     penalizer: float = Field(0.0, ge=0, description="ridge, as lifelines defines it")
+    periods: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        None,
+        description="tenures at which hazard ratios that change are cut; default: the median tenure of the churned",
+    )
+    subgroups: tuple[str, ...] = Field(
+        (),
+        description="columns of customers, or flags of the formula: hazard ratios within each level, tests of interaction",
+    )
+
+
+class SensitivitySpec(Spec):
+    """Other ways to run the model, to see which hazard ratios stand."""
+
+    churn: tuple[str, ...] = Field((), description="other definitions of churn")
+    update_every: tuple[Annotated[int, Field(ge=1)], ...] = Field((), description="other numbers of days between marks")
 
 
 class RetentionSpec(Spec):
@@ -72,10 +87,14 @@ class Experiment(Spec):
         {}, description="name of a covariate: what reports call it, such as `two or more open tickets`"
     )
     lag_profile: tuple[Annotated[int, Field(ge=0)], ...] = (0, 7, 14, 30, 60, 90)
+    sensitivity: SensitivitySpec = SensitivitySpec()
     level: float = Field(0.95, gt=0, lt=1, description="of every confidence interval")
     allow: dict[str, str] = Field({}, description="audit finding: the reason for accepting it")
     strict: bool = Field(False, description="a warning of the audit that is not allowed stops the run before any fit")
     keep_episodes: bool = False
+    figures: tuple[Literal["svg", "png", "pdf"], ...] = Field(
+        ("svg", "png"), min_length=1, description="formats under figures/; the report has its own copies"
+    )
 
     @property
     def modelled(self) -> tuple[str, ...]:

@@ -131,7 +131,7 @@ def _run_located(job: Job, force: bool, console: Console) -> None:
         refuse(study)
         report = _reported(job, study)
         step("writing the report")
-        files = write(report, folder)
+        files = write(report, folder, job.experiment.figures)
         study.tables.ledger.to_csv(folder / "ledger.csv", index=False, lineterminator="\n")
         study.write_episodes(folder)
         seconds = round(time.perf_counter() - began, 3)
@@ -169,7 +169,7 @@ def _manifest(job: Job, report: Report, study: Study, files: list[str]) -> dict[
         "title": report.title,
         "study": job.experiment.study,
         "headline": report.headline or report.subtitle,
-        "thumbnail": f"figures/{first.name}.png" if first else "",
+        "thumbnail": f"figures/{first.name}.png" if first and "png" in job.experiment.figures else "",
         "config": job.experiment.resolved(),
         "data": dict(study.tables.fingerprint),
         "versions": versions(),

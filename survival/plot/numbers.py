@@ -14,7 +14,7 @@ NOT_ESTIMABLE = "not estimable"
 
 def is_missing(x: object) -> bool:
     """None, NaN, NA."""
-    return x is None or x != x or type(x).__name__ == "NAType"
+    return x is None or type(x).__name__ == "NAType" or x != x
 
 
 def count(x: float | None) -> str:

@@ -7,12 +7,15 @@ so that figures survive colour blindness and a grey printer. Same frame, same by
 
 from __future__ import annotations
 
+import inspect
 import io
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache, wraps
+from importlib import import_module
 from itertools import pairwise
 from typing import Any, ParamSpec
 
@@ -25,6 +28,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
+from survival.errors import ArgumentError
 from survival.plot.numbers import DAYS_PER_MONTH, count, decimal
 
 Drawing = Figure
@@ -83,6 +87,7 @@ STYLE: dict[str, Any] = {
     "savefig.dpi": 200,
     "svg.fonttype": "path",
     "svg.hashsalt": "churn-survival",
+    "pdf.fonttype": 42,
     "path.simplify": False,
 }
 
@@ -96,15 +101,43 @@ def look() -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How a figure was drawn: `module:function`, and its arguments by name (frames are the caller's own)."""
+
+    function: str
+    arguments: Mapping[str, Any]
+
+
 def figure_function(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Run a drawing function in the common look."""
+    """Run a drawing function in the common look, and leave on the figure how it was drawn (`recipe_of`)."""
+    signature = inspect.signature(draw)
 
     @wraps(draw)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with look():
-            return draw(*args, **kwargs)
+            figure = draw(*args, **kwargs)
+        arguments = signature.bind(*args, **kwargs).arguments
+        figure.__dict__["recipe"] = Recipe(f"{draw.__module__}:{draw.__qualname__}", arguments)
+        return figure
 
     return wrapped
+
+
+def recipe_of(figure: Figure) -> Recipe | None:
+    """How the figure was drawn; None when no drawing function of the package made it."""
+    found = figure.__dict__.get("recipe")
+    return found if isinstance(found, Recipe) else None
+
+
+def redrawn(recipe: Recipe) -> Figure:
+    """The figure again. Raises ArgumentError for a function that is not one of this room's."""
+    module, _, name = recipe.function.partition(":")
+    draw = getattr(import_module(module), name, None) if module.startswith("survival.plot.") else None
+    if draw is None:
+        raise ArgumentError(f"{recipe.function} draws no figure of this version")
+    figure: Figure = draw(**recipe.arguments)
+    return figure
 
 
 def svg_bytes(figure: Figure, title: str = "") -> bytes:
@@ -115,6 +148,12 @@ def svg_bytes(figure: Figure, title: str = "") -> bytes:
 def png_bytes(figure: Figure) -> bytes:
     """The figure as PNG at 200 dots an inch, without a software tag."""
     return _bytes(figure, "png", {"Software": None})
+
+
+def pdf_bytes(figure: Figure, title: str = "") -> bytes:
+    """The figure as PDF with its fonts inside; no date, no program."""
+    none = {"CreationDate": None, "Creator": None, "Producer": None}
+    return _bytes(figure, "pdf", {**none, **({"Title": title} if title else {})})
 
 
 def _bytes(figure: Figure, kind: str, metadata: dict[str, Any]) -> bytes:

@@ -97,6 +97,13 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Images:
+    """A figure that was drawn before, as its files: format -> bytes."""
+
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
 class Figure:
     """A drawing with its caption, the text that stands for it (`alt`), and the tables it can be redrawn from."""
 
@@ -104,7 +111,7 @@ class Figure:
     title: str
     caption: str
     alt: str
-    figure: Drawing
+    figure: Drawing | Images
     source: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -15,8 +15,20 @@ from functools import lru_cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from survival.plot.style import svg_bytes
-from survival.report.document import Block, Bullets, Facts, Figure, Paragraph, Preformatted, Report, Section, Table
+from survival.errors import ArgumentError
+from survival.plot.style import pdf_bytes, png_bytes, svg_bytes
+from survival.report.document import (
+    Block,
+    Bullets,
+    Facts,
+    Figure,
+    Images,
+    Paragraph,
+    Preformatted,
+    Report,
+    Section,
+    Table,
+)
 from survival.report.tables import markdown_escape, table_html, table_markdown
 
 SEVERITY = {"error": "Error", "warning": "Warning", "note": "Note"}
@@ -88,7 +100,20 @@ def _anchor(title: str, taken: set[str]) -> str:
 
 def drawings(report: Report) -> dict[str, bytes]:
     """Every figure as SVG, by name."""
-    return {f.name: svg_bytes(f.figure, f.title) for f in report.figures()}
+    return {f.name: drawn(f, "svg") for f in report.figures()}
+
+
+def drawn(figure: Figure, kind: str) -> bytes:
+    """The figure as `svg`, `png` or `pdf`."""
+    if isinstance(figure.figure, Images):
+        if kind not in figure.figure.files:
+            raise ArgumentError(
+                f"figure {figure.name!r} was kept as {', '.join(figure.figure.files)} only, not as {kind}"
+            )
+        return figure.figure.files[kind]
+    if kind == "png":
+        return png_bytes(figure.figure)
+    return (svg_bytes if kind == "svg" else pdf_bytes)(figure.figure, figure.title)
 
 
 def to_html(report: Report, images: Mapping[str, bytes] | None = None) -> str:
@@ -113,11 +138,11 @@ def to_html(report: Report, images: Mapping[str, bytes] | None = None) -> str:
     )
 
 
-def to_markdown(report: Report) -> str:
-    """The report as Markdown; figures are links to figures/NAME.svg."""
+def to_markdown(report: Report, extension: str = "svg") -> str:
+    """The report as Markdown; figures are links to figures/NAME.svg, or of another format."""
     parts = [f"# {markdown_escape(report.title)}"]
     parts += [markdown_escape(report.subtitle)] if report.subtitle else []
-    parts += [_markdown(p) for p in placed(report)]
+    parts += [_markdown(p, extension) for p in placed(report)]
     if report.meta:
         parts.append(
             "---\n\n" + " · ".join(f"{markdown_escape(k)}: {markdown_escape(v)}" for k, v in report.meta.items())
@@ -125,7 +150,7 @@ def to_markdown(report: Report) -> str:
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
-def _markdown(p: Placed) -> str:
+def _markdown(p: Placed, extension: str) -> str:
     e, block = markdown_escape, p.block
     if isinstance(block, Section):
         return f"{'#' * block.level} {e(block.title)}"
@@ -144,7 +169,7 @@ def _markdown(p: Placed) -> str:
         caption = f"**Figure {p.number}.** {e(sentence(block.title))}" + (
             f" {e(block.caption)}" if block.caption else ""
         )
-        return f"![{e(block.alt)}](figures/{block.name}.svg)\n\n{caption}"
+        return f"![{e(block.alt)}](figures/{block.name}.{extension})\n\n{caption}"
     if not block.items:
         return "The audit found nothing."
     return "\n".join(

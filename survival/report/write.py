@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from survival.plot.style import png_bytes
 from survival.report.document import Report, Table
-from survival.report.render import drawings, to_html, to_markdown
+from survival.report.render import drawings, drawn, to_html, to_markdown
+from survival.report.saved import document_files
 from survival.report.tables import csv_text, table_html, table_latex
 
+FORMATS = ("svg", "png")  # of figures, unless others are asked for; pdf is a third
 
-def write(report: Report, folder: Path) -> list[Path]:
+
+def write(report: Report, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Write the report into `folder` (made if need be) and return the files, relative to it, in order.
 
-    tables/NAME.csv for every table; .tex and .html for those shown; figures/NAME.svg and .png for every figure. Nothing
-    else in the folder is touched. Errors of the file system are raised as they are: the caller writes beside its target.
+    tables/NAME.csv for every table; .tex and .html for those shown; figures/NAME.svg and .png, or `formats`, for every
+    figure; document.json, from which all of it can be made again (`read_document`). Nothing else in the folder is
+    touched. Errors of the file system are raised as they are: the caller writes beside its target.
     """
     images = drawings(report)
     files: dict[str, bytes] = {}
     for table in report.tables():
         files |= table_files(table)
     for figure in report.figures():
-        files[f"figures/{figure.name}.svg"] = images[figure.name]
-        files[f"figures/{figure.name}.png"] = png_bytes(figure.figure)
+        for kind in formats:
+            files[f"figures/{figure.name}.{kind}"] = images[figure.name] if kind == "svg" else drawn(figure, kind)
     files["report.html"] = to_html(report, images).encode()
-    files["report.md"] = to_markdown(report).encode()
+    files["report.md"] = to_markdown(report, next((k for k in FORMATS if k in formats), "pdf")).encode()
+    files |= document_files(report, formats)
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
