@@ -12,7 +12,8 @@ import numpy as np
 from scipy import stats
 
 from survival.estimate.partial_likelihood import Likelihood
-from survival.estimate.risk_sets import Floats, Ints, RiskSets, SlotIndex
+from survival.estimate.risk_sets import Floats, Ints, RiskSets
+from survival.estimate.slot_index import SlotIndex
 
 _CELLS = 2_000_000  # path pieces x tenures x covariates alive at a time
 

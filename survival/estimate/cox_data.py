@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,11 @@ from survival.errors import ArgumentError
 from survival.estimate.cox_options import Options, penalty_of
 from survival.estimate.design import Coding, design, formula_variables
 from survival.estimate.estimability import refuse_no_events
-from survival.estimate.parallel import WORTH, over_rows, together
-from survival.estimate.partial_likelihood import BLOCK
 from survival.estimate.risk_sets import Floats, Ints, RiskSets, episode_risk_sets, flow_risk_sets, sums_by
+from survival.estimate.standardise import standardised
 from survival.estimate.tenure_effects import TenureCoding, by_tenure, cell_flows, cut_episodes
 from survival.flows.columns import column_names, complete, numbers, read_columns
-from survival.flows.frames import EpisodeArrays, episode_arrays, pattern_codes
+from survival.flows.frames import EpisodeArrays, arrays_of, pattern_codes
 from survival.flows.table import Flows
 
 
@@ -93,7 +91,7 @@ def data_from_frame(frame: Any, options: Options) -> CoxData:
     try:
         wanted = [options.stop, options.event, options.start, options.weights, options.customer, options.spell]
         table = _table(frame, [*wanted, *formula, *options.strata, who, options.offset])
-        episodes = episode_arrays(
+        episodes = arrays_of(
             table, options.stop, options.event, options.start, weights=options.weights,
             customer=options.customer, spell=options.spell, 
         )  # fmt: skip
@@ -140,7 +138,12 @@ def _table(frame: Any, names: Sequence[str | None]) -> pd.DataFrame:
     if not isinstance(frame, pd.DataFrame):
         return read_columns(frame, names)
     read_columns(frame.iloc[:0], names)  # refuses what is not there
-    return pd.DataFrame({name: frame[name].array for name in names if name is not None}, copy=False)
+    held = {name: frame[name] for name in names if name is not None}
+    # Of plain columns the array itself: pandas looks at every value of an extension array, even one that wraps NumPy's.
+    plain = {
+        name: column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array for name, column in held.items()
+    }
+    return pd.DataFrame(plain, copy=False)
 
 
 def data_from_flows(flows: Flows, options: Options) -> CoxData:
@@ -200,41 +203,3 @@ def _centred(
         sets, x, centre, scale, low, high, coding.names, coding, stratum, labels if len(values.columns) else ("all",),
         values, unit, unit_labels, episodes, flows, customers, n, person_time, penalty, offset, middle,
     )  # fmt: skip
-
-
-def standardised(columns: Sequence[Floats], rows: Floats, n: float) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """The columns (n,) as a matrix (n, p) of mean 0 and variance 1 (1/(n - 1)), in row order.
-
-    rows: (n,) or (1,) how many episodes each row stands for, n in all. Returns the matrix, and (p,) each: mean, standard
-    deviation (1 where it is 0), smallest, largest.
-    """
-    tasks = [partial(_moments, column, rows, n) for column in columns]
-    moments = together(tasks) if columns[0].size >= WORTH else [task() for task in tasks]
-    centre, scale, low, high = np.array(moments).T.copy()
-    scale[(scale <= 0) | (low == high)] = 1.0
-    x, inverse = np.empty((columns[0].size, len(columns))), 1.0 / scale
-
-    def fill(part: slice) -> None:
-        block = np.empty((len(columns), BLOCK))
-        for i in range(part.start, part.stop, BLOCK):  # column by column into a block that stays in cache, then turned
-            end = min(i + BLOCK, part.stop)
-            for j, column in enumerate(columns):
-                np.subtract(column[i:end], centre[j], out=block[j, : end - i])
-            x[i:end] = (block[:, : end - i] * inverse[:, None]).T
-
-    over_rows(fill, len(x), BLOCK)
-    return x, centre, scale, low, high
-
-
-def _moments(column: Floats, rows: Floats, n: float) -> tuple[float, float, float, float]:
-    """Mean, standard deviation, smallest, largest."""
-    total = squares = 0.0
-    for i in range(0, column.size, 8 * BLOCK):
-        part = slice(i, i + 8 * BLOCK)
-        away = column[part] - column[0]  # around a point of the data: an offset must not swallow the sums
-        weighted = away if rows.size == 1 else away * rows[part]
-        total += float(weighted.sum())
-        squares += float(np.einsum("i,i->", weighted, away))  # not BLAS: it would start threads for this
-    shift = total / n
-    variance = max(squares - total * shift, 0.0) / max(n - 1.0, 1.0)
-    return float(column[0] + shift), float(np.sqrt(variance)), float(column.min()), float(column.max())

@@ -217,7 +217,7 @@ def _levels(column: Floats | pd.Categorical) -> Levels | None:
 def _refuse_missing(variables: Mapping[str, Floats | pd.Categorical]) -> None:
     numeric = [column for column in variables.values() if not isinstance(column, pd.Categorical)]
     texts = [column for column in variables.values() if isinstance(column, pd.Categorical)]
-    if all(np.isfinite(column).all() for column in numeric) and all((text.codes >= 0).all() for text in texts):
+    if all(_finite(column) for column in numeric) and all((text.codes >= 0).all() for text in texts):
         return
     counts = {name: int(pd.isna(column).sum()) for name, column in variables.items()}
     bad = [f"'{name}' in {count:,} rows" for name, count in counts.items() if count]
@@ -228,6 +228,12 @@ def _refuse_missing(variables: Mapping[str, Floats | pd.Categorical]) -> None:
     for name, column in variables.items():
         if not isinstance(column, pd.Categorical) and np.isinf(column).any():
             raise StructureError(f"covariate '{name}' is infinite in {int(np.isinf(column).sum()):,} rows")
+
+
+def _finite(column: Floats) -> bool:
+    with np.errstate(all="ignore"):
+        # A finite sum has finite terms; of an infinite one each is looked at.
+        return bool(np.isfinite(column.sum())) or bool(np.isfinite(column).all())
 
 
 def _finite_columns(matrix: Any, names: Sequence[str]) -> list[Floats]:

@@ -151,7 +151,6 @@ class _Moves:
         self.sets = sets
         self.mass = np.empty((rows if sets.episodes else 0, 2))
         self.pointer = np.arange(0, 2 * len(self.mass) + 2, 2, dtype=np.int32)
-        self.unit = bool(sets.episodes and (sets.weight == 1.0).all())
 
     def of(self, rows: slice, risk: Floats) -> sparse.csc_matrix:
         sets, size = self.sets, risk.size
@@ -162,7 +161,7 @@ class _Moves:
             mass, slot = moves.data[span] * np.repeat(risk, np.diff(pointer)), moves.indices[span]
             return sparse.csc_matrix((mass, slot, pointer - pointer[0]), shape=(sets.slots, size), copy=False)
         mass = self.mass[:size]
-        if self.unit:
+        if sets.unit:
             mass[:, 0] = risk
         else:
             np.multiply(risk, sets.weight[rows], out=mass[:, 0])
@@ -247,7 +246,8 @@ def _gram(sets: RiskSets, x: Floats, risk: Floats, total: Floats, tied: Floats) 
             if every is None:
                 there = np.take(total, sets.between[block])
                 weight = there[:, 1] - there[:, 0]
-                weight *= sets.weight[block]
+                if not sets.unit:
+                    weight *= sets.weight[block]
             else:
                 weight = every[block].copy()
             row, slot, mass = sets.ties.within(block)

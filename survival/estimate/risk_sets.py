@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from survival.estimate.efron_ties import efron_terms
+from survival.estimate.slot_index import SlotIndex
 from survival.flows.table import Flows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
-
-_TABLE = 1_000_000  # look-up tables up to this size (or 4 x the rows) are cheaper than searching
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +97,11 @@ class RiskSets:
         return self.between[:, 0], self.between[:, 1]
 
     @cached_property
+    def unit(self) -> bool:
+        """Whether every episode weighs 1."""
+        return self.episodes and bool((self.weight == 1.0).all())
+
+    @cached_property
     def ties(self) -> TiedEvents:
         """The events that Efron corrects, by row."""
         row, slot, weight = self.event_row[self.tied], self.event_slot[self.tied], self.event_weight[self.tied]
@@ -132,16 +136,13 @@ def episode_risk_sets(
     efron: bool = True,
 ) -> RiskSets:
     """Risk sets of n episodes (start, stop]; all arrays (n,), `stratum` codes 0..strata-1. Weight 0 is nobody."""
-    n = start.size
     event = event & (weight > 0)
     code = np.zeros(1, np.intp) if stratum is None else stratum
     rows = np.flatnonzero(event)
     index = SlotIndex(stop[rows], code if stratum is None else code[rows], strata)
-    pair = np.empty((n, 2), np.int32)
-    pair[:, 0] = index.at(start, code)
-    pair[:, 1] = index.at(stop, code)
-    live = weight > 0
-    spans = _spans(start, stop, live if not live.all() else None, stratum, strata)
+    pair = index.between(start, stop, stratum)
+    live = None if (weight > 0).all() else weight > 0
+    spans = _spans(start, stop, live, stratum, strata)
     slot = pair[rows, 1].astype(np.intp) - 1
     return _finish(pair, weight, None, index, rows, slot, weight[rows], np.ones(rows.size), spans, efron)
 
@@ -207,46 +208,6 @@ def thinned(sets: RiskSets, every: int) -> RiskSets:
 def sums_by(cell: Ints, values: Floats, size: int) -> Floats:
     """(size,) sums of values (m,) by cell (m,)."""
     return np.bincount(cell, values, minlength=size).astype(np.float64, copy=False)
-
-
-class SlotIndex:
-    """Maps (stratum, time) to the number of slots at or before it, by table where time is whole days."""
-
-    def __init__(self, event_time: Floats, event_stratum: Ints, strata: int) -> None:
-        self.times = np.unique(event_time)
-        self.width = self.times.size + 1
-        self.cells = np.unique(event_stratum * self.width + np.searchsorted(self.times, event_time) + 1)
-        self.strata = strata
-        self.slots = self.cells.size + strata
-        self.cell_stratum = self.cells // self.width
-        self.position = np.arange(self.cells.size) + self.cell_stratum  # one empty slot after each stratum
-
-    def at(self, time: Floats, stratum: Ints) -> Ints:
-        """(m,) slots at or before `time` in `stratum`, counted over all strata before it too."""
-        rank = self._rank(time)
-        if self.strata == 1:
-            return rank
-        key = stratum * self.width + rank
-        if self.strata * self.width <= max(4 * key.size, _TABLE):
-            table = np.zeros(self.strata * self.width, np.intp)
-            table[self.cells] = 1
-            return np.cumsum(table)[key] + stratum
-        return np.searchsorted(self.cells, key, side="right") + stratum
-
-    def _rank(self, time: Floats) -> Ints:
-        """(m,) distinct event times at or before `time`."""
-        times = self.times
-        if not times.size:
-            return np.zeros(time.size, np.intp)
-        low, high = times[0], times[-1]
-        whole = high - low <= max(4 * time.size, _TABLE) and bool((times == np.rint(times)).all())
-        if not whole:
-            return np.searchsorted(times, time, side="right")
-        table = np.zeros(int(high - low) + 2, np.intp)
-        table[(times - low).astype(np.intp) + 1] = 1
-        # floor(t) is enough: the event times are whole. Clip before the cast, times may be far outside.
-        day = np.clip(np.floor(time - low), -1, high - low).astype(np.intp) + 1
-        return np.cumsum(table)[day]
 
 
 def _spans(

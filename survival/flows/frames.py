@@ -6,7 +6,7 @@ R's `survival` is the model: `Surv(start, stop, event)`, ties by `aeqSurv` (time
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from survival.flows.columns import column_names, complete, numbers, read_columns
 from survival.flows.structure import check_units, cuts_of, units_of
 from survival.flows.table import Flows
 
+_BLOCK = 32_768  # rows whose temporaries are alive at a time
 TIMEFIX = float(np.sqrt(np.finfo(np.float64).eps))  # R's aeqSurv: times closer than this, relatively, are one time
 
 
@@ -85,6 +86,25 @@ def episode_arrays(
     if spell is not None and customer is None:
         raise ArgumentError(f"spell='{spell}' was given without customer: name the customer column too")
     table = read_columns(frame, [stop, event, start, weights, customer, spell, *keep])
+    there = column_names(frame)
+    return arrays_of(table, stop, event, start, weights=weights, customer=customer, spell=spell, keep=keep, there=there)
+
+
+def arrays_of(
+    table: pd.DataFrame,
+    stop: str,
+    event: str,
+    start: str | None = None,
+    *,
+    weights: str | None = None,
+    customer: str | None = None,
+    spell: str | None = None,
+    keep: Sequence[str] = (),
+    there: Sequence[str] | None = None,
+) -> EpisodeArrays:
+    """`episode_arrays` of a table that has these columns, with rows numbered from 0. there: all the columns that the user has."""
+    if spell is not None and customer is None:
+        raise ArgumentError(f"spell='{spell}' was given without customer: name the customer column too")
     if not len(table):
         raise StructureError("the frame has no rows: nobody is at risk")
     who = None if customer is None else complete(table, customer, "customer")
@@ -92,7 +112,7 @@ def episode_arrays(
     happened = _events(table, event, who)
     weight = _weights(table, weights, who)
     codes, units, customers = units_of(table, customer, spell)
-    findings = _ignored_start(frame, start)
+    findings = _ignored_start(table.columns if there is None else there, start)
     began = ended = np.ones(len(table), bool)
     if who is not None:
         order = np.lexsort((starts, units)) if not _is_sorted(units, starts) else None
@@ -135,11 +155,11 @@ def _weights(table: pd.DataFrame, name: str | None, who: pd.Series | None) -> ND
     refuse(values < 0, f"weights column '{name}' has negative weights", {name: values}, who)
     if not values.any():
         raise StructureError(f"weights column '{name}': every weight is 0, nobody is at risk")
-    return values
+    return values.copy()
 
 
-def _ignored_start(frame: Any, start: str | None) -> tuple[Finding, ...]:
-    if start is not None or "start" not in column_names(frame):
+def _ignored_start(there: Iterable[str], start: str | None) -> tuple[Finding, ...]:
+    if start is not None or "start" not in there:
         return ()
     message = "the column 'start' is not used: everybody enters at 0. Pass start='start' to use it."
     return (Finding("start-ignored", "warning", "start", message),)
@@ -170,7 +190,11 @@ def timefix(*times: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
 
 def _whole_days(array: NDArray[np.float64]) -> bool:
     """Whole numbers, small enough that a step of 1 is above the relative tolerance: nothing to fix."""
-    return bool(np.abs(array).max(initial=0.0) < 0.5 / TIMEFIX) and bool((array == np.rint(array)).all())
+    for low in range(0, array.size, _BLOCK):
+        part = array[low : low + _BLOCK]
+        if not (np.abs(part) < 0.5 / TIMEFIX).all() or (part != np.rint(part)).any():
+            return False
+    return True
 
 
 def flows_of(

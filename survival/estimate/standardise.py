@@ -1,0 +1,59 @@
+"""The covariate matrix of a fit: columns centred and scaled, turned into rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from survival.estimate.parallel import WORTH, over_rows, together
+
+Floats = NDArray[np.float64]
+
+_BLOCK = 8192  # values of a column that stay in cache; BLAS sums so few without threads of its own
+
+
+def standardised(columns: Sequence[Floats], rows: Floats, n: float) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """The columns (n,) as a matrix (n, p) of mean 0 and variance 1 (1/(n - 1)), in row order.
+
+    rows: (n,) or (1,) how many episodes each row stands for, n in all. Returns the matrix, and (p,) each: mean, standard
+    deviation (1 where it is 0), smallest, largest.
+    """
+    tasks = [partial(_moments, column, rows, n) for column in columns]
+    moments = together(tasks) if columns[0].size >= WORTH else [task() for task in tasks]
+    centre, scale, low, high = np.array(moments).T.copy()
+    scale[(scale <= 0) | (low == high)] = 1.0
+    x, inverse = np.empty((columns[0].size, len(columns))), 1.0 / scale
+
+    def fill(part: slice) -> None:
+        block = np.empty((len(columns), _BLOCK))
+        for i in range(part.start, part.stop, _BLOCK):  # column by column into a block that stays in cache, then turned
+            end = min(i + _BLOCK, part.stop)
+            for j, column in enumerate(columns):
+                values = block[j, : end - i]
+                np.subtract(column[i:end], centre[j], out=values)
+                values *= inverse[j]
+            x[i:end] = block[:, : end - i].T
+
+    over_rows(fill, len(x), _BLOCK)
+    return x, centre, scale, low, high
+
+
+def _moments(column: Floats, rows: Floats, n: float) -> tuple[float, float, float, float]:
+    """Mean, standard deviation, smallest, largest."""
+    total = squares = 0.0
+    low, high = np.inf, -np.inf
+    held = np.empty((2, _BLOCK))
+    for i in range(0, column.size, _BLOCK):
+        values = column[i : i + _BLOCK]
+        # Around a point of the data: an offset must not swallow the sums.
+        away = np.subtract(values, column[0], out=held[0, : values.size])
+        weighted = away if rows.size == 1 else np.multiply(away, rows[i : i + _BLOCK], out=held[1, : values.size])
+        total += float(weighted.sum())
+        squares += float(weighted @ away)
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+    shift = total / n
+    variance = max(squares - total * shift, 0.0) / max(n - 1.0, 1.0)
+    return float(column[0] + shift), float(np.sqrt(variance)), low, high
