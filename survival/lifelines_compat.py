@@ -87,7 +87,7 @@ class CoxTimeVaryingFitter(lifelines.CoxTimeVaryingFitter):
             self.baseline_survival_.columns = ["baseline survival"]
         self.event_observed, self.start_stop_and_events = shown["event"], shown[["event", "start", "stop"]]
         self.weights = shown["weight"].rename("__weights")
-        self._n_examples, self._n_unique = len(shown), shown.index.nunique()
+        self._n_examples, self._n_unique = len(shown), int((~shown.index.duplicated()).sum())
         return self
 
     def print_summary(self, decimals: int = 2, style: str | None = None, columns: Any = None, **kwargs: Any) -> None:
@@ -124,7 +124,7 @@ class CoxTimeVaryingFitter(lifelines.CoxTimeVaryingFitter):
             rest = list(frame.columns)
         else:
             frame = df
-        columns = [frame[name].astype(float).to_numpy() for name in rest]
+        columns = [frame[name].astype(float, copy=False).to_numpy() for name in rest]
         return pd.Index(rest or range(0), name="covariate"), columns
 
     def _problem(
