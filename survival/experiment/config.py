@@ -12,6 +12,7 @@ from survival.churn import Definition, combined, combining_mistakes, definition_
 from survival.cohorts import CohortSpec
 from survival.data import DataSpec
 from survival.errors import ConfigError
+from survival.experiment.curve_specs import BeyondSpec, RetentionSpec
 from survival.experiment.missing import Missing
 from survival.experiment.problems import Problem, from_pydantic, render, without
 from survival.experiment.references import unresolved
@@ -53,17 +54,6 @@ class SensitivitySpec(Spec):
     update_every: tuple[Annotated[int, Field(ge=1)], ...] = Field((), description="other numbers of days between marks")
 
 
-class RetentionSpec(Spec):
-    """What is read off the retention curves."""
-
-    at: tuple[Annotated[int, Field(ge=1)], ...] = Field((30, 90, 180, 365), description="tenures in days")
-    horizon: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="of RMST, in days; default: the longest of `at` that every cohort reaches"
-    )
-    interval: Literal["log-log", "log", "plain"] = "log-log"
-    mask_below: int = Field(10, ge=0, description="cells of the cohort triangle with fewer customers show no number")
-
-
 class Experiment(Spec):
     """One experiment: one YAML file in, one folder under results/ out."""
 
@@ -83,6 +73,7 @@ class Experiment(Spec):
     )
     model: ModelSpec = ModelSpec()
     retention: RetentionSpec = RetentionSpec()
+    beyond: BeyondSpec = BeyondSpec()
     labels: dict[str, str] = Field(
         {}, description="name of a covariate: what reports call it, such as `two or more open tickets`"
     )

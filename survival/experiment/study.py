@@ -9,10 +9,12 @@ from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from survival.churn import Definition, Spells, spells, with_trial
+from survival.churn.stays import stays
 from survival.cohorts import COHORT, EVERYBODY, PERIODS, cohort_order, is_ordered, with_cohort
 from survival.data import Tables, open_tables
 from survival.episodes import BuiltEpisodes, Episodes, episodes
@@ -35,6 +37,7 @@ from survival.report.tables import display_frame
 
 SAID_ONCE = ("separation", "constant-covariate", "collinear", "competing-causes")  # by the audit, then by the fit
 REVENUE_STUDIES = frozenset({"churn_rate"})
+TERMS_STUDIES = frozenset({"cohort_retention"})  # what the subscriptions of a definition that reads them say beside dates
 
 
 @contextmanager
@@ -63,6 +66,9 @@ def wanted(config: Experiment) -> dict[str, set[str]]:
     optional = may_need(*_readers(config))
     if _reads_revenue(config):
         optional.setdefault("subscriptions", set()).add("mrr")
+    if config.study in TERMS_STUDIES and "subscriptions" in needs(*_readers(config)):
+        kept = {"mrr": config.retention.revenue, "billing_period_months": config.retention.billing}
+        optional.setdefault("subscriptions", set()).update(name for name, wanted_ in kept.items() if wanted_)
     return optional
 
 
@@ -88,6 +94,7 @@ class Study:
         self.tables = with_cohort(with_trial(tables) if made_columns(config) else tables, config.cohorts)
         self._noted: list[Finding] = list(tables.findings)
         self._spells: dict[str, Spells] = {}
+        self._stays: dict[str, pd.DataFrame] = {}
         self._flows: dict[str, Flows] = {}
         self._curves: dict[str, Curves] = {}
         self._built: dict[str, BuiltEpisodes] = {}
@@ -195,6 +202,16 @@ class Study:
             self._flows[name] = flows(self.spells(name), by=[COHORT])
         return self._flows[name]
 
+    def stays(self, name: str) -> pd.DataFrame:
+        """The spells at risk with their cohort, and the mrr and billing period they began on: see `survival.churn.stays`."""
+        if name not in self._stays:
+            self._stays[name] = stays(self.spells(name), [COHORT])
+        return self._stays[name]
+
+    def several_spells(self, name: str) -> bool:
+        """Whether customers have several spells, so that variances must add up by customer instead of by spell."""
+        return self.spells(name).count > self.spells(name).customers
+
     def cohort_labels(self, name: str) -> list[str]:
         """The cohorts with somebody at risk, in their order."""
         return cohort_order(self.config.cohorts, self.flows(name).patterns[COHORT])
@@ -205,7 +222,13 @@ class Study:
             flows_by_cohort = self.flows(name)
             self.step(f"{name}: retention curves")
             labels, interval = self.cohort_labels(name), self.config.retention.interval
-            made = kaplan_meier(flows_by_cohort, by=COHORT, order=labels, level=self.config.level, interval=interval)
+            data: Any = flows_by_cohort
+            given: dict[str, Any] = {}
+            if self.several_spells(name):  # flows do not know whose spells they are
+                data, given = self.stays(name), {"start": "start", "customer": "customer", "spell": "spell"}
+            made = kaplan_meier(
+                data, by=COHORT, order=labels, level=self.config.level, interval=interval, robust=bool(given), **given
+            )
             self.note(made.findings, about=name)
             self._curves[name] = made
         return self._curves[name]
