@@ -9,6 +9,7 @@ from survival.experiment.hazard_blocks import (
     lag_blocks,
     proportional_hazards_blocks,
 )
+from survival.experiment.hazard_detail_blocks import sensitivity_blocks, subgroup_blocks
 from survival.experiment.models import headline, models
 from survival.experiment.study import Study
 from survival.report.document import Report
@@ -22,7 +23,9 @@ def run(study: Study) -> Report:
         *hazard_ratio_blocks(study, fitted),
         *hazard_curve_blocks(study, fitted),
         *proportional_hazards_blocks(study, fitted),
+        *subgroup_blocks(study, fitted),
         *lag_blocks(study, fitted),
+        *sensitivity_blocks(study, fitted),
     ]
     blocks += closing_blocks(study, retention=False, models=fitted)
     return study.report(blocks, headline=headline(study, fitted))

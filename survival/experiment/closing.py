@@ -82,7 +82,7 @@ def _model_methods(study: Study, made: Models, churn: str) -> str:
     full, lags = made.full, study.config.lag_profile if study.indicators else ()
     text = methods_hazard_ratios(
         customers=full.customers, events=full.events, episodes=full.episodes, ties=full.options.ties, robust=full.options.robust,
-        strata=full.options.strata, penalizer=full.options.penalizer, level=study.config.level, late_entry=study.late_entry,
+        strata=full.options.strata, penalizer=study.config.model.penalizer, level=study.config.level, late_entry=study.late_entry,
         lags=lags if study.lags_profiled else (), churn=churn,
     )  # fmt: skip
     return f"{made.definition}: {text}" if len(study.definitions) > 1 else text

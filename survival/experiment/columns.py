@@ -10,7 +10,7 @@ from survival.data import customer_attributes, found_files
 from survival.errors import ConfigError, DataError
 from survival.experiment.config import Experiment
 from survival.experiment.problems import Problem, listing, render, suggestion
-from survival.experiment.references import formula_names, made_columns, model_names
+from survival.experiment.references import formula_names, made_columns, model_names, used_indicators
 from survival.experiment.source import Source
 from survival.experiment.study import needed
 from survival.indicators import CALENDAR
@@ -60,13 +60,29 @@ def name_problems(experiment: Experiment, root: Path) -> list[Problem]:
 
     Reads the header of the customers table only; one that cannot be read is left to `open_tables`, which says why.
     """
-    if not model_names(experiment):
+    subgroups = experiment.model.subgroups
+    if not model_names(experiment) and not subgroups:
         return []
     try:
         columns = customer_attributes(experiment.data, root=root)
     except DataError:
         return []
-    return [p for name in model_names(experiment) for p in _problems(name, experiment, columns)]
+    problems = [p for name in model_names(experiment) for p in _problems(name, experiment, columns)]
+    return problems + [p for name in subgroups for p in _subgroup_problems(name, experiment, columns)]
+
+
+def _subgroup_problems(name: str, experiment: Experiment, columns: list[str]) -> list[Problem]:
+    """Subgroups are by what does not change over time, or by a flag that the formula reads anyway."""
+    there = [*columns, *made_columns(experiment), COHORT, *PERIODS]
+    flags = [n for n in used_indicators(experiment) if experiment.indicators[n].is_flag]
+    place = ("model", "subgroups")
+    if name == COHORT and not experiment.cohorts:
+        return [Problem(place, "'cohort' is named, but the config has no `cohorts:`. Add one, such as {by: plan}.")]
+    if name in there or name in flags:
+        return []
+    near = suggestion(name, [*there, *flags])
+    lists = f"Columns of customers: {listing(columns)}. Flags of the formula: {listing(flags)}."
+    return [Problem(place, f"'{name}' is no column of customers, no cohort and no flag of the formula.{near} {lists}")]
 
 
 def _problems(name: str, experiment: Experiment, columns: list[str]) -> list[Problem]:

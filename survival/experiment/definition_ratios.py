@@ -8,8 +8,9 @@ import pandas as pd
 
 from survival.errors import EstimationError
 from survival.experiment.definitions import Compared, compared
-from survival.experiment.hazard_blocks import FIT_NOTE, phrases, turned
+from survival.experiment.hazard_blocks import FIT_NOTE, turned
 from survival.experiment.models import fits, hazard_ratios
+from survival.experiment.phrases import phrases, shown_labels
 from survival.experiment.study import Study
 from survival.plot.forest import covariate_label
 from survival.plot.grouped_forest import grouped_forest
@@ -71,7 +72,7 @@ def _forest(study: Study, made: Compared, said: pd.DataFrame) -> Figure:
         figure=grouped_forest(
             rows,
             row="definition",
-            labels=study.labels,
+            labels=_labels(study, made),
             row_labels=study.config.labels,
             notes=notes,
             note_title="Changes?",
@@ -93,20 +94,24 @@ def ratio_blocks(study: Study, made: Compared, said: pd.DataFrame, echoes: Seque
             for name, words in out.items()
         ],
         _forest(study, made, said),
-        _conclusion_table(study, said),
+        _conclusion_table(said, _labels(study, made)),
         Table("hazard_ratios", "Hazard ratios, all columns", frame, shown=False),
         Table("fit", "The models", table, turned(table), notes=(FIT_NOTE,)),
     ]
     return blocks
 
 
-def _conclusion_table(study: Study, said: pd.DataFrame) -> Table:
+def _labels(study: Study, made: Compared) -> dict[str, str]:
+    return {name: text for m in made.models for name, text in shown_labels(study, m).items()}
+
+
+def _conclusion_table(said: pd.DataFrame, labels: dict[str, str]) -> Table:
     """A row a covariate and definition: the ratio, what it says, and how it differs from the first definition's."""
     rows = said.to_dict("records")
     same = any(r["conclusion_same_covariates"] for r in rows)
     shown = pd.DataFrame(
         {
-            "Covariate": [study.labels.get(r["covariate"], covariate_label(r["covariate"])) for r in rows],
+            "Covariate": [labels.get(r["covariate"], covariate_label(r["covariate"])) for r in rows],
             "Definition": [r["definition"] for r in rows],
             "HR (95% CI)": [
                 "–" if r["conclusion"] == NOT_COMPARED else ratio_with_interval(r["hazard_ratio"], r["ci_lower"], r["ci_upper"])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from survival.experiment.hazard_detail_blocks import period_blocks
 from survival.experiment.models import (
     FEW_AT_RISK,
     MIN_AT_RISK,
@@ -17,6 +18,7 @@ from survival.experiment.models import (
     lag_profile,
     smoothed_baseline,
 )
+from survival.experiment.phrases import phrases
 from survival.experiment.study import Study
 from survival.indicators import circularity
 from survival.plot.forest import covariate_label, forest
@@ -27,7 +29,7 @@ from survival.plot.schoenfeld import schoenfeld
 from survival.report.displays import hazard_ratio_display
 from survival.report.document import Block, Bullets, Figure, Paragraph, Section, Table
 from survival.report.tables import display_frame
-from survival.report.wording import Phrase, hazard_findings
+from survival.report.wording import hazard_findings
 
 PH_ALPHA = 0.05
 FIT_NOTE = (
@@ -70,21 +72,6 @@ def sentences(study: Study, made: Models, rows: pd.DataFrame) -> tuple[str, ...]
     )
 
 
-def phrases(study: Study, made: Models) -> dict[str, Phrase]:
-    """How to speak of each indicator: by its label, else its name."""
-    labels = study.labels
-    phrases = {}
-    for name, indicator in study.indicators.items():
-        if name in made.full.names:
-            words = labels.get(name, name)
-            phrases[name] = (
-                Phrase(who=f"customers with {words}")
-                if indicator.is_flag
-                else Phrase(step=f"each further unit of {words}")
-            )
-    return phrases
-
-
 def _forest(study: Study, made: Models, rows: pd.DataFrame) -> Figure:
     full = made.full
     return Figure(
@@ -123,7 +110,7 @@ def turned(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def proportional_hazards_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
-    """The global tests, and beta(t) of the covariates whose test fails."""
+    """The global tests; of the covariates whose test fails, beta(t) and a hazard ratio for each period of tenure."""
     frame = global_ph_tests(list(all_models))
     overall = frame[frame["covariate"] == "GLOBAL"].drop(columns="covariate")
     note = "Global score tests, all covariates together; those of each covariate are with the hazard ratios (km), and all in the CSV."
@@ -144,7 +131,7 @@ def proportional_hazards_blocks(study: Study, all_models: Sequence[Models]) -> l
             text = f"{made.definition}: no covariate fails the test at {PH_ALPHA:g}, so none is drawn."
             blocks.append(Paragraph(text))
             continue
-        blocks += _schoenfeld(study, made, failing, tests["p"])
+        blocks += [*_schoenfeld(study, made, failing, tests["p"]), *period_blocks(study, made, failing)]
     return blocks
 
 

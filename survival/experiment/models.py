@@ -14,6 +14,7 @@ from survival.audit import fading
 from survival.errors import EstimationError
 from survival.estimate.cox import cox, cox_univariable
 from survival.estimate.cox_fit import CoxFit
+from survival.estimate.design import Coding
 from survival.estimate.hazard import hazard
 from survival.estimate.smoothing import smooth_hazard
 from survival.experiment.study import Study
@@ -43,9 +44,15 @@ class Models:
     alone: dict[str, CoxFit]
 
     @property
+    def coding(self) -> Coding:
+        """How the columns of the model are made."""
+        assert isinstance(self.full.coding, Coding)  # no coefficient of a study's model changes with tenure
+        return self.full.coding
+
+    @property
     def references(self) -> dict[str, str]:
         """Each factor of the formula and the level that its others are compared with."""
-        return {name: levels[0] for name, levels in self.full.coding.levels.items() if levels}
+        return {name: levels[0] for name, levels in self.coding.levels.items() if levels}
 
 
 def models(study: Study, formulas: Mapping[str, str] | None = None) -> list[Models]:
@@ -131,7 +138,7 @@ def exposure(study: Study, made: Models) -> pd.DataFrame:
     frame = study.episodes(made.definition)
     days = (frame["stop"] - frame["start"]).to_numpy(float)
     event = frame["event"].to_numpy(float)
-    matrix = made.full.coding.encode(frame)
+    matrix = made.coding.encode(frame)
     switch = np.array([all(_is_switch(study, part) for part in name.split(":")) for name in made.full.names])
     share = np.where(switch, days @ matrix / days.sum(), np.nan)
     events = np.where(switch, event @ matrix, np.nan)

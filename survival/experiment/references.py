@@ -41,7 +41,8 @@ def uses_calendar(experiment: Experiment) -> bool:
 def customer_columns(experiment: Experiment) -> list[str]:
     """The names of the model, and of the cohorts, that must be columns of `customers`."""
     made = (COHORT, *PERIODS, *made_columns(experiment), *([CALENDAR] if experiment.calendar else []))
-    names = [n for n in model_names(experiment) if n not in experiment.indicators and n not in made]
+    read = [*model_names(experiment), *experiment.model.subgroups]
+    names = [n for n in read if n not in experiment.indicators and n not in made]
     by = experiment.cohorts.by if experiment.cohorts else None
     return list(dict.fromkeys([*names, *([by] if by and by not in made else [])]))
 
@@ -90,12 +91,11 @@ def _unknown_study(experiment: Experiment, studies: Sequence[str] | None) -> lis
 
 def _unknown_definitions(experiment: Experiment) -> list[Problem]:
     known = list(experiment.churn)
+    named = [(("model", "churn"), name) for name in experiment.modelled]
+    named += [(("sensitivity", "churn"), name) for name in experiment.sensitivity.churn]
     return [
-        Problem(
-            ("model", "churn"),
-            f"no definition '{name}' under churn.{suggestion(name, known)} Allowed: {listing(known)}.",
-        )
-        for name in experiment.modelled
+        Problem(path, f"no definition '{name}' under churn.{suggestion(name, known)} Allowed: {listing(known)}.")
+        for path, name in named
         if name not in known
     ]
 

@@ -53,7 +53,7 @@ def needed(config: Experiment) -> dict[str, set[str]]:
     need = needs(*_readers(config))
     need.setdefault("customers", set()).update({"customer_id", *customer_columns(config)})
     grouped_by = [config.cohorts.by] if config.cohorts else []
-    if set(PERIODS) & {*grouped_by, *model_names(config)} or uses_calendar(config):
+    if set(PERIODS) & {*grouped_by, *model_names(config), *config.model.subgroups} or uses_calendar(config):
         need["customers"].add("signed_up_on")
     if _reads_revenue(config):
         need["customers"].add("signed_up_on")
@@ -78,7 +78,8 @@ def _reads_revenue(config: Experiment) -> bool:
 
 
 def _readers(config: Experiment) -> list[Definition | Indicator]:
-    return [config.churn[n] for n in config.modelled] + [config.indicators[n] for n in used_indicators(config)]
+    read = dict.fromkeys([*config.modelled, *config.sensitivity.churn])
+    return [config.churn[n] for n in read] + [config.indicators[n] for n in used_indicators(config)]
 
 
 class Study:
@@ -164,14 +165,6 @@ class Study:
         if not self.config.model.formula:
             raise ConfigError(
                 "model.formula is required by this study: name indicators and columns, such as low_usage + plan."
-            )
-
-    def require_definitions(self, least: int) -> None:
-        """Raises ConfigError when the study models fewer definitions than that."""
-        if len(self.definitions) < least:
-            raise ConfigError(
-                f"this study compares definitions of churn and needs {least} or more; it models {', '.join(self.definitions)}. "
-                "Add one under churn:, or name them in model.churn."
             )
 
     # What is computed
@@ -271,8 +264,9 @@ class Study:
 
     @property
     def attributes(self) -> list[str]:
-        """The columns of customers that episodes carry: of the formula and strata, and the cohort."""
-        names = [name for name in model_names(self.config) if name not in self.covariates]
+        """The columns of customers that episodes carry: of the formula, strata and subgroups, and the cohort."""
+        read = [*model_names(self.config), *self.config.model.subgroups]
+        names = [name for name in read if name not in self.covariates]
         return list(dict.fromkeys([*names, COHORT]))
 
     # What the reader is told

@@ -38,10 +38,19 @@ def phrase_for(covariate: str, *, number: bool, references: Mapping[str, str] | 
         return Phrase(step=f"each further unit of {covariate}", what=covariate)
     if dummy:
         factor, level = dummy.groups()
-        reference = (references or {}).get(factor)
-        others = f"those with {factor} “{reference}”" if reference else f"those at the reference level of {factor}"
-        return Phrase(who=f"customers with {factor} “{level}”", others=others)
+        return level_phrase(factor, level, (references or {}).get(factor))
     return Phrase(who=f"customers with {covariate}")
+
+
+def level_phrase(factor: str, level: str, reference: str | None) -> Phrase:
+    """Words for one level of a text covariate against the reference level."""
+    others = f"those with {factor} “{reference}”" if reference else f"those at the reference level of {factor}"
+    return Phrase(who=f"customers with {factor} “{level}”", others=others)
+
+
+def yes_phrase(what: str) -> Phrase:
+    """Words for a number of 0 and 1 only, such as SeniorCitizen: two groups, no unit."""
+    return Phrase(who=f"customers with {what} = 1", others=f"those with {what} = 0")
 
 
 def hazard_sentence(

@@ -1,0 +1,198 @@
+"""The parts of a report that ask whether hazard ratios hold: over tenure, in subgroups, and with other settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from survival.experiment.models import Models
+from survival.experiment.periods import period_ratios
+from survival.experiment.phrases import phrases, shown_labels
+from survival.experiment.sensitivity import AS_CONFIGURED, sensitivity
+from survival.experiment.study import Study
+from survival.experiment.subgroups import subgroup_ratios
+from survival.plot.forest import covariate_label
+from survival.plot.grouped_forest import grouped_forest
+from survival.plot.numbers import count, p_value, ratio_with_interval
+from survival.report.detail_wording import (
+    interaction_sentence,
+    period_sentence,
+    sensitivity_sentence,
+    sensitivity_summary,
+    subgroup_summary,
+)
+from survival.report.document import Block, Bullets, Figure, Paragraph, Section, Table
+
+ALPHA = 0.05
+MOST_FACTS = 12  # sentences of one list
+
+
+def period_blocks(study: Study, made: Models, failing: Sequence[str]) -> list[Block]:
+    """Hazard ratios by period of tenure of the covariates whose test of proportional hazards fails."""
+    frame = period_ratios(study, made, failing)
+    slug = study.slug(made.definition)
+    if frame.empty:
+        return []
+    words, labels = phrases(study, made), shown_labels(study, made)
+    groups = [(str(name), rows.to_dict("records")) for name, rows in frame.groupby("covariate", sort=False)]
+    notes = {name: p_value(rows[0]["p_equal"]) for name, rows in groups}
+    clear = sum(rows[0]["p_equal"] < ALPHA for _, rows in groups)
+    what = (
+        f"{clear} of {len(groups)} hazard ratios differ between periods of tenure"
+        if clear
+        else "Hazard ratios by period of tenure"
+    )
+    return [
+        Bullets(tuple(period_sentence(rows, words.get(name), labels=labels) for name, rows in groups)),
+        Figure(
+            name=f"periods_{slug}",
+            title=f"{what}, {made.definition}",
+            caption=f"One multivariable Cox model of {count(made.full.events)} churns: these terms have a hazard ratio in each period of "
+            f"tenure and the others one for all; {_intervals(study, made)} Right: Wald test that a covariate's ratios are equal.",
+            alt="Forest plot of hazard ratios by period of tenure for each covariate that fails the test; the table has the numbers.",
+            figure=grouped_forest(
+                frame, row="period", labels=labels, counts={"events": "Churned"}, notes=notes, note_title="One ratio, p"
+            ),
+            source=(f"period_hazard_ratios_{slug}",),
+        ),
+        Table(
+            f"period_hazard_ratios_{slug}",
+            f"Hazard ratios by period of tenure, {made.definition}",
+            frame,
+            _shown(frame, labels, "period", "Period", "p_equal", "One ratio, p"),
+            notes=("Churned: of all customers, in the period. Days of tenure; the last day named is inside.",),
+        ),
+    ]  # fmt: skip
+
+
+def subgroup_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
+    """A forest plot a subgroup, tests of interaction, and what is left of them after adjustment."""
+    if not study.config.model.subgroups:
+        return []
+    blocks: list[Block] = [Section("Do the hazard ratios differ between customers?")]
+    parts = []
+    for made in all_models:
+        frame = subgroup_ratios(study, made)
+        parts.append(frame)
+        if frame.empty:
+            continue
+        blocks += _subgroups(study, made, frame)
+    whole = [p for p in parts if len(p)] or parts[:1]
+    return [
+        *blocks,
+        Table("subgroups", "Hazard ratios in subgroups, all columns", pd.concat(whole, ignore_index=True), shown=False),
+    ]
+
+
+def _subgroups(study: Study, made: Models, frame: pd.DataFrame) -> list[Block]:
+    words, labels = phrases(study, made), shown_labels(study, made)
+    tests = frame.drop_duplicates(["subgroup", "covariate"])
+    known = tests["p_interaction"].notna()
+    summary = subgroup_summary(
+        int(known.sum()), int((tests["p_interaction"] < ALPHA).sum()), int((tests["p_adjusted"] < ALPHA).sum())
+    )
+    said = [
+        interaction_sentence(rows.to_dict("records"), words.get(str(key[1])), labels=labels)
+        for key, rows in frame.groupby(["subgroup", "covariate"], sort=False)
+    ]
+    facts = [text for text in said if text][:MOST_FACTS]
+    blocks: list[Block] = [Paragraph(summary), *([Bullets(tuple(facts))] if facts else [])]
+    for name in pd.unique(frame["subgroup"]):
+        mine = frame[frame["subgroup"] == name]
+        notes = {str(c): p_value(p) for c, p in mine.groupby("covariate", sort=False)["p_interaction"].first().items()}
+        clear = int((mine.drop_duplicates("covariate")["p_adjusted"] < ALPHA).sum())
+        shown = labels.get(str(name), str(name).replace("_", " "))
+        finding = f"{clear} of {len(notes)} hazard ratios differ" if clear else "No hazard ratio clearly differs"
+        blocks.append(
+            Figure(
+                name=f"subgroups_{study.slug(made.definition)}_{_slug(str(name))}",
+                title=f"{finding} by {shown}, {made.definition}",
+                caption=f"Hazard ratio of each covariate within each level of {shown}, from the multivariable model with that covariate's "
+                f"coefficient in each level in place of one; {_intervals(study, made)} Right: Wald test of interaction, not adjusted "
+                f"for the number of tests. Churned: in the level.",
+                alt=f"Forest plot: for each covariate its hazard ratio in every level of {shown}; the table subgroups has the numbers.",
+                figure=grouped_forest(
+                    mine, row="level", labels=labels, counts={"events": "Churned"}, notes=notes, note_title="Interaction, p"
+                ),
+                source=("subgroups",),
+            )
+        )  # fmt: skip
+    return blocks
+
+
+def sensitivity_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
+    """The model again under other definitions and other days between marks, beside the one that was configured."""
+    if not (study.config.sensitivity.churn or study.config.sensitivity.update_every):
+        return []
+    blocks: list[Block] = [Section("Do the conclusions stand with other settings?")]
+    parts = []
+    for made in all_models:
+        frame = sensitivity(study, made)
+        parts.append(frame)
+        if len(frame):
+            blocks += _sensitivity(study, made, frame)
+    return [
+        *blocks,
+        Table("sensitivity", "Hazard ratios with other settings", pd.concat(parts, ignore_index=True), shown=False),
+    ]
+
+
+def _sensitivity(study: Study, made: Models, frame: pd.DataFrame) -> list[Block]:
+    words, labels = phrases(study, made), shown_labels(study, made)
+    said = [
+        sensitivity_sentence(rows.to_dict("records"), words.get(str(name)), labels)
+        for name, rows in frame.groupby("covariate", sort=False)
+    ]
+    facts = [text for text in said if text]
+    variants = [str(v) for v in pd.unique(frame["value"]) if v != AS_CONFIGURED]
+    total = int(frame["covariate"].nunique())
+    events = {str(v): f"{count(n)} churns" for v, n in frame.groupby("value", sort=False)["events"].first().items()}
+    sizes = ", ".join(f"{v}: {n}" for v, n in events.items())
+    finding = (
+        f"{len(facts)} of {total} conclusions depend on a setting"
+        if facts
+        else "The conclusions do not depend on these settings"
+    )
+    order = frame.sort_values(
+        "covariate", key=lambda c: c.map({n: i for i, n in enumerate(made.full.names)}), kind="stable"
+    )
+    return [
+        Paragraph(sensitivity_summary(total, len(facts), variants)),
+        *([Bullets(tuple(facts))] if facts else []),
+        Figure(
+            name=f"sensitivity_{study.slug(made.definition)}",
+            title=f"{finding}, {made.definition}",
+            caption=f"The multivariable model as configured and with one setting changed at a time ({sizes}); "
+            f"{_intervals(study, made)} Not compared: the indicator reads the table whose silence is that churn.",
+            alt="Forest plot: for each covariate its hazard ratio as configured and with each other setting; the table has the numbers.",
+            figure=grouped_forest(order, row="value", labels=labels),
+            source=("sensitivity",),
+        ),
+    ]  # fmt: skip
+
+
+def _intervals(study: Study, made: Models) -> str:
+    variance = "robust variance, clustered by customer" if made.full.options.robust else "model-based variance"
+    return f"{study.config.level:.0%} intervals from the {variance}."
+
+
+def _slug(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name.lower())
+
+
+def _shown(
+    frame: pd.DataFrame, labels: Mapping[str, str], row: str, row_title: str, test: str, test_title: str
+) -> pd.DataFrame:
+    """A row a line: covariate and test at the covariate's first line only."""
+    first = ~frame["covariate"].duplicated()
+    return pd.DataFrame(
+        {
+            "Covariate": [labels.get(c, covariate_label(c)) if f else "" for c, f in zip(frame["covariate"], first)],
+            row_title: frame[row],
+            "Churned": [count(n) for n in frame["events"]],
+            "HR (95% CI)": [ratio_with_interval(r.hazard_ratio, r.ci_lower, r.ci_upper) for r in frame.itertuples()],
+            "p": [p_value(p) for p in frame["p"]],
+            test_title: [p_value(p) if f else "" for p, f in zip(frame[test], first)],
+        }
+    )

@@ -1,0 +1,53 @@
+"""How a report speaks of each covariate of a model: by its label, else its name."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from survival.experiment.models import Models
+from survival.experiment.study import Study
+from survival.report.wording import Phrase, level_phrase, phrase_for, yes_phrase
+
+_LEVEL = re.compile(r"(\w+)\[T\.(.*)\]$")
+
+
+def phrases(study: Study, made: Models) -> dict[str, Phrase]:
+    """Words for each covariate of the model. A number of 0 and 1 only speaks of groups, not of a unit."""
+    frame = study.episodes(made.definition)
+    return {name: _phrase(study, made, name, frame) for name in made.full.names}
+
+
+def _phrase(study: Study, made: Models, name: str, frame: pd.DataFrame) -> Phrase:
+    words = study.labels.get(name, name)
+    if name in study.indicators:
+        is_group = study.indicators[name].is_flag
+        return (
+            Phrase(who=f"customers with {words}")
+            if is_group
+            else Phrase(step=f"each further unit of {words}", what=words)
+        )
+    if name in frame and is_yes_or_no(frame[name]):
+        return yes_phrase(words)
+    dummy = _LEVEL.match(name)
+    if dummy and dummy[1] in made.references:
+        return level_phrase(study.labels.get(dummy[1], dummy[1]), dummy[2], made.references[dummy[1]])
+    if name in frame:
+        return Phrase(step=f"each further unit of {words}", what=words)
+    return phrase_for(name, number="[T." not in name, references=made.references)
+
+
+def shown_labels(study: Study, made: Models) -> dict[str, str]:
+    """The study's labels, and those of the levels of a labelled factor: 'contract: One year'."""
+    labels = study.labels
+    for name in made.full.names:
+        dummy = _LEVEL.match(name)
+        if dummy and dummy[1] in labels:
+            labels.setdefault(name, f"{labels[dummy[1]]}: {dummy[2]}")
+    return labels
+
+
+def is_yes_or_no(column: pd.Series) -> bool:
+    """Whether a number is 0 and 1 only: it divides customers into two groups."""
+    return bool(pd.api.types.is_numeric_dtype(column)) and set(pd.unique(column.dropna())) == {0, 1}

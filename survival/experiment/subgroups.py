@@ -1,0 +1,138 @@
+"""Hazard ratios within subgroups of customers, and tests of interaction: does a ratio differ between them?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from survival.errors import EstimationError
+from survival.estimate.adjustments import holm
+from survival.estimate.cox import cox
+from survival.estimate.design import formula_variables
+from survival.estimate.wald import coefficients_are_equal
+from survival.experiment.models import Models, options
+from survival.experiment.study import Study
+from survival.findings import Finding
+
+MOST_LEVELS = 8
+MISSING_LEVEL = "(missing)"
+ALL = "all customers"  # the row of the multivariable model itself
+ESTIMATES = ("coef", "hazard_ratio", "ci_lower", "ci_upper", "p")
+COLUMNS = [
+    "definition", "subgroup", "level", "covariate", "customers", "events", "coef", "hazard_ratio", "ci_lower", "ci_upper", "p",
+    "p_interaction", "p_adjusted",
+]  # fmt: skip
+
+
+def subgroup_ratios(study: Study, made: Models) -> pd.DataFrame:
+    """tables/subgroups.csv: each covariate's ratio among all, then within each level of every name of `model.subgroups`.
+
+    One model a covariate and subgroup: the multivariable one, with the covariate's coefficient in each level in place of one, and
+    the subgroup itself if the formula does not hold it. p_interaction: Wald test that they are the same (robust where the model
+    is); p_adjusted: Holm's over all these tests of the definition.
+    """
+    parts = [pd.DataFrame(columns=COLUMNS)]
+    for name in study.config.model.subgroups:
+        levels = _levels(study, made, name)
+        if levels is not None:
+            study.step(f"{made.definition}: hazard ratios by {name}")
+            parts.append(_of_one(study, made, name, levels))
+    frame = pd.concat([p for p in parts if len(p)] or parts, ignore_index=True)
+    if frame.empty:
+        return frame
+    tests = frame.drop_duplicates(["subgroup", "covariate"]).index
+    adjusted = pd.Series(holm(frame.loc[tests, "p_interaction"].to_numpy(float)), index=tests)
+    filled = (
+        adjusted.reindex(frame.index).groupby([frame["subgroup"], frame["covariate"]], sort=False).transform("first")
+    )
+    return frame.assign(p_adjusted=filled)[COLUMNS]
+
+
+def _levels(study: Study, made: Models, name: str) -> pd.Series | None:
+    """The level of each episode as text; None, with a note, where there are too many or too few to compare."""
+    column = study.episodes(made.definition)[name]
+    number = pd.api.types.is_numeric_dtype(column)
+    text = column.map(lambda v: MISSING_LEVEL if pd.isna(v) else f"{v:g}" if number else str(v))
+    n = text.nunique()
+    if 2 <= n <= MOST_LEVELS:
+        return text
+    why = "there is one only" if n < 2 else f"there are {n:,}, more than {MOST_LEVELS}: use a column of fewer levels"
+    message = f"hazard ratios are not shown by '{name}', whose levels are not to be compared ({why})"
+    study.note([Finding("no-model", "note", name, message)], about=made.definition)
+    return None
+
+
+def _of_one(study: Study, made: Models, name: str, levels: pd.Series) -> pd.DataFrame:
+    frame, full = study.episodes(made.definition), made.full
+    names = _ordered(levels)
+    matrix = made.coding.encode(frame)
+    held = [c for c in ("customer", "spell", "start", "stop", "event", *full.options.strata) if c in frame]
+    plain = frame[held].assign(**{f"x{j}": matrix[:, j] for j in full.estimated})
+    main = [f"g{k}" for k in range(1, len(names))] if _add_main_effect(full.options.strata, full.terms, name) else []
+    inside = {k: (levels == level).to_numpy(float) for k, level in enumerate(names)}
+    plain = plain.assign(**{g: inside[int(g[1:])] for g in main})
+    counts = _counts(frame, levels)
+    rows = []
+    for term, columns in full.terms.items():
+        if ":" in term or name in formula_variables(term):
+            continue
+        mine = [j for j in columns if j in full.estimated]
+        rows += _rows(study, made, name, plain, main, inside, names, mine, counts)
+    return pd.DataFrame(rows, columns=[c for c in COLUMNS if c != "p_adjusted"])
+
+
+def _add_main_effect(strata: Sequence[str], terms: dict[str, tuple[int, ...]], name: str) -> bool:
+    return name not in strata and name not in terms
+
+
+def _ordered(levels: pd.Series) -> list[str]:
+    """Numbers by value, text as sorted, those without a value last."""
+    there = sorted(set(levels) - {MISSING_LEVEL})
+    if pd.Series(there).str.fullmatch(r"-?[\d.]+(e[-+]?\d+)?").all():
+        there.sort(key=float)
+    return [*there, *([MISSING_LEVEL] if (levels == MISSING_LEVEL).any() else [])]
+
+
+def _counts(frame: pd.DataFrame, levels: pd.Series) -> pd.DataFrame:
+    """Customers and churns of each level; in the last row, of everybody."""
+    grouped = frame[["customer", "event"]].groupby(levels.to_numpy())
+    counts = pd.DataFrame({"customers": grouped["customer"].nunique(), "events": grouped["event"].sum()})
+    everybody = pd.DataFrame(
+        {"customers": [frame["customer"].nunique()], "events": [frame["event"].sum()]}, index=[ALL]
+    )
+    return pd.concat([counts, everybody])
+
+
+def _rows(
+    study: Study, made: Models, name: str, plain: pd.DataFrame, main: list[str], inside: dict[int, np.ndarray],
+    names: list[str], mine: Sequence[int], counts: pd.DataFrame,
+) -> list[list[object]]:  # fmt: skip
+    """The rows of one term: every column of it has a coefficient a level."""
+    products = {f"x{j}g{k}": plain[f"x{j}"] * inside[k] for j in mine for k in inside}
+    others = [c for c in plain.columns if c.startswith("x") and int(c[1:]) not in mine]
+    try:
+        formula = " + ".join([*products, *others, *main])
+        fit = cox(plain.assign(**products), formula, **options(study))
+    except EstimationError as error:
+        message = f"the hazard ratios of '{made.full.names[mine[0]]}' by {name} cannot be estimated: {error}"
+        study.note([Finding("no-model", "note", name, message)], about=made.definition)
+        return []
+    tidy = fit.tidy().set_index("covariate")
+    rows: list[list[object]] = []
+    whole = made.full.tidy()
+    everybody = [int(counts["customers"].iloc[-1]), int(counts["events"].iloc[-1])]
+    for j in mine:
+        here = [f"x{j}g{k}" for k in inside]
+        p = coefficients_are_equal(fit, here)[2]
+        overall = [float(whole.loc[j, c]) for c in ESTIMATES]
+        rows.append([made.definition, name, ALL, made.full.names[j], *everybody, *overall, p])
+        for k, column in zip(inside, here):
+            r = tidy.loc[column]
+            values = [float(r[c]) for c in ESTIMATES]
+            n = counts.loc[names[k]]
+            rows.append(
+                [made.definition, name, names[k], made.full.names[j], int(n["customers"]), int(n["events"]), *values, p]
+            )
+    return rows
