@@ -365,7 +365,7 @@ def test_a_second_run_replaces_the_first_and_keeps_other_files(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"scenario": "crn"}, "scenario must be one of crm; received 'crn'"),
+        ({"scenario": "crn"}, "scenario must be one of crm, crm_price_rise; received 'crn'"),
         ({"customers": 0}, "customers must be at least 1; received 0"),
         ({"seed": -1}, "seed must be 0 or more; received -1"),
         ({"format": "xlsx"}, "format must be one of parquet, csv; received 'xlsx'"),
@@ -388,3 +388,22 @@ def test_the_smallest_companies_can_be_written(tmp_path: Path, customers: int) -
     truth = simulate("crm", customers=customers, seed=0, out=tmp_path / "crm", format="csv")
     clean = truth["rows"]["customers"] - sum(truth["set_aside"]["customers"].values())
     assert clean == truth["counts"]["customers"] == customers
+
+
+def test_a_price_rise_changes_who_leaves_from_its_day_on_and_nothing_before(tmp_path: Path) -> None:
+    left = {}
+    for name in ("crm", "crm_price_rise"):
+        company = find_scenario(name)
+        left[name] = Company(company, draw_customers(company, 600, 3), 3).live(lambda rows: rows.take()).left_on
+    day = (dt.date(2024, 10, 1) - EPOCH).days
+    plain, dear = left["crm"], left["crm_price_rise"]
+    early = (plain > 0) & (plain < day)
+    assert np.array_equal(early, (dear > 0) & (dear < day))
+    assert np.array_equal(plain[early], dear[early])
+    assert np.count_nonzero(dear >= day) > np.count_nonzero(plain >= day)
+    company = find_scenario("crm_price_rise")
+    assert company.effects(company.last_day)["plan[T.starter]"] == pytest.approx(0.25 + 0.9163)
+    assert company.effects(company.first_day) == dict(find_scenario("crm").log_hazard_ratios)
+    truth = simulate("crm_price_rise", customers=30, seed=3, out=tmp_path)
+    assert truth["changes"] == {"2024-10-01": {"plan[T.starter]": 0.9163}}
+    assert "no calendar but `changes`" in truth["model"]

@@ -48,8 +48,6 @@ class Company:
         self.payments = Payments(customers, scenario.indicators, seed)
         self.subscriptions = Subscriptions(customers, seed)
         self.orders = AddOns(customers, seed)
-        effects = scenario.log_hazard_ratios
-        self._of_plan = np.array([effects.get(f"plan[T.{plan}]", 0.0) for plan in PLANS])[customers.plan]
 
     def live(
         self,
@@ -85,9 +83,11 @@ class Company:
 
     def _leavers(self, today: int, active: NDArray[np.intp], flags: Flags) -> NDArray[np.intp]:
         """Who leaves today: with probability 1 - exp(-h0(tenure) exp(x'b)), x as of yesterday's close."""
-        log_ratio = self._of_plan[active]
+        effects = self._scenario.effects(today)
+        of_plan = np.array([effects.get(f"plan[T.{plan}]", 0.0) for plan in PLANS])
+        log_ratio = of_plan[self._customers.plan[active]]
         for name, on in flags.items():
-            log_ratio = log_ratio + self._scenario.log_hazard_ratios[name] * on[active]
+            log_ratio = log_ratio + effects[name] * on[active]
         hazard = self._scenario.baseline[today - self._customers.signup[active]] * np.exp(log_ratio)
         return active[self._rng.random(len(active)) < -np.expm1(-hazard)]
 

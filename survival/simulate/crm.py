@@ -9,6 +9,7 @@ proportional-hazards model of the formula is true, and Cox's estimates are consi
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,5 +63,14 @@ CRM = register(
         indicators=INDICATORS,
         log_hazard_ratios=LOG_HAZARD_RATIOS,
         baseline=baseline_hazard((UNTIL - LOGS_FROM).days + HISTORY_DAYS),
+    )
+)
+
+PRICE_RISE = register(
+    replace(
+        CRM,
+        name="crm_price_rise",
+        description="the same company, whose starter plan costs more from 2024-10-01: its customers leave 2.5 times as often",
+        changes={dt.date(2024, 10, 1): {"plan[T.starter]": 0.9163}},
     )
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ class Scenario:
     indicators         name -> definition, word for word as under `indicators:` in a config
     log_hazard_ratios  covariate -> true coefficient: every indicator, and `plan[T.*]` of the plan at signup
     baseline           (longest tenure + 1,) hazard per day at that tenure, all flags off and plan at its first level
+    changes            day -> covariate -> what is added to its true coefficient from that day on
     """
 
     name: str
@@ -39,6 +40,15 @@ class Scenario:
     indicators: Mapping[str, Mapping[str, Any]]
     log_hazard_ratios: Mapping[str, float]
     baseline: NDArray[np.float64]
+    changes: Mapping[dt.date, Mapping[str, float]] = field(default_factory=dict)
+
+    def effects(self, day: int) -> dict[str, float]:
+        """The true coefficients on an epoch day."""
+        effects = dict(self.log_hazard_ratios)
+        for since, added in self.changes.items():
+            if day >= epoch_day(since):
+                effects |= {name: effects.get(name, 0.0) + change for name, change in added.items()}
+        return effects
 
     @property
     def first_day(self) -> int:

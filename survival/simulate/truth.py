@@ -35,6 +35,7 @@ def truth_of(
     `set_aside` is by table and reason what a reader must set aside, `counts` is of true customers, without the dirt.
     """
     left, begin = lives.left_on, epoch_day(company.logs_from)
+    model = _MODEL.replace("no calendar, ", "no calendar but `changes`, ") if company.changes else _MODEL
     return {
         "scenario": company.name,
         "description": company.description,
@@ -45,8 +46,13 @@ def truth_of(
         "indicators": {name: dict(definition) for name, definition in company.indicators.items()},
         "formula": company.formula,
         "log_hazard_ratios": dict(company.log_hazard_ratios),
+        **(
+            {"changes": {day.isoformat(): dict(added) for day, added in company.changes.items()}}
+            if company.changes
+            else {}
+        ),
         "reference": {"plan": min(PLANS)},
-        "model": _MODEL,
+        "model": model,
         "baseline": {
             "unit": "per day, at tenure 0, 1, 2, ... days, all flags off, plan at its reference",
             "hazard": company.baseline.tolist(),
