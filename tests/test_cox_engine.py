@@ -101,3 +101,18 @@ def test_separation_is_named_with_a_preview_too() -> None:
     with pytest.raises(SeparationError) as caught:
         cox(frame, "one + two", start="start")
     assert set(caught.value.covariates) == {"one", "two"}
+
+
+@pytest.mark.parametrize("clusters", [7, 40_000])
+def test_robust_variance_adds_up_score_residuals_in_any_order(clusters: int) -> None:
+    """A cluster longer than a block of rows, and many small ones; rows sorted by cluster and not."""
+    frame = many_episodes(60_000)
+    frame["cluster"] = np.random.default_rng(5).integers(0, clusters, len(frame))
+    fit = cox(frame, "flag + number + skewed", start="start", cluster="cluster", weights="weight", strata="region")
+    score = fit.residuals("score")[list(fit.names)].to_numpy() * frame[["weight"]].to_numpy()
+    sums = pd.DataFrame(score).groupby(frame["cluster"]).sum().to_numpy()
+    by_hand = fit.model_variance @ (sums.T @ sums) @ fit.model_variance
+    np.testing.assert_allclose(fit.variance, by_hand, rtol=1e-9)
+    ordered = cox(frame.sort_values("cluster"), "flag + number + skewed", start="start", cluster="cluster",
+                  weights="weight", strata="region")  # fmt: skip
+    np.testing.assert_allclose(ordered.variance, fit.variance, rtol=1e-9)

@@ -96,7 +96,9 @@ def evaluate(
 
 def sum_over_events(sets: RiskSets, x: Floats) -> Floats:
     """(p,) weighted sum of the covariates of the events."""
-    return sets.event_weight @ x[sets.event_row]
+    row = sets.event_row
+    pointer = np.array([0, row.size])
+    return (sparse.csr_matrix((sets.event_weight, row, pointer), shape=(1, len(x)), copy=False) @ x).ravel()
 
 
 def _pass(

@@ -7,10 +7,14 @@ Sources: Therneau & Grambsch (2000), chapters 4 and 7; Lin & Wei (1989) for the 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
+from survival.estimate.parallel import over_rows
 from survival.estimate.partial_likelihood import BLOCK, Likelihood, cumulative, mean_at_events
 from survival.estimate.risk_sets import Floats, Ints, RiskSets
 
@@ -41,26 +45,83 @@ def score(sets: RiskSets, x: Floats, at: Likelihood) -> Floats:
 def robust_meat(sets: RiskSets, x: Floats, at: Likelihood, weight: Floats, unit: Ints) -> Floats:
     """(p, p) sum over units (codes from 0) of the outer products of their weighted score residuals.
 
-    Runs over the episodes in order of unit, a block at a time: nothing of size n x p is made.
+    Runs over the episodes in order of unit, a block at a time and in threads: nothing of size n x p is made.
     """
-    order = None if (np.diff(unit) >= 0).all() else np.argsort(unit, kind="stable")
+    order = None if (unit[1:] >= unit[:-1]).all() else np.argsort(unit, kind="stable")
     ordered = unit if order is None else unit[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1], [True])))
-    p = x.shape[1]
-    meat, left = np.zeros((p, p)), np.zeros(p)
-    for low, residuals in _score_blocks(sets, x, at, order):
-        high = low + len(residuals)
-        rows = slice(low, high) if order is None else order[low:high]
-        # Units that begin in this block; the first row may go on with the unit of the block before.
-        begins = starts[np.searchsorted(starts, low) : np.searchsorted(starts, high)] - low
-        pointer = np.concatenate(([0], begins, [len(residuals)]))
-        columns = np.arange(len(residuals))
-        adding = sparse.csr_matrix((weight[rows], columns, pointer), shape=(pointer.size - 1, len(residuals)))
-        sums = adding @ residuals
-        sums[0] += left
-        meat += sums[:-1].T @ sums[:-1]
-        left = sums[-1]
-    return meat + np.outer(left, left)
+    terms = score_terms(sets, at)
+
+    def part(units: slice) -> Floats:
+        meat = np.zeros((x.shape[1], x.shape[1]))
+        for pieces in _blocks_of_units(starts, units):
+            sums: Floats = np.zeros(())
+            for cuts in pieces:
+                rows: Any = slice(int(cuts[0]), int(cuts[-1]))
+                rows = rows if order is None else order[rows]
+                sums = sums + terms.summed(sets.between[rows], x[rows], at.risk[rows], weight[rows], rows, cuts)
+            meat += sums.T @ sums
+        return meat
+
+    return np.sum(over_rows(part, starts.size - 1), axis=0)
+
+
+def _blocks_of_units(starts: Ints, units: slice) -> Iterator[list[Ints]]:
+    """As many units as a block of rows holds: where each begins and the last ends; of one that is longer, its pieces."""
+    low = units.start
+    while low < units.stop:
+        high = min(int(np.searchsorted(starts, starts[low] + 2 * BLOCK, side="right")) - 1, units.stop)
+        if high > low:
+            yield [starts[low : high + 1]]
+        else:
+            high = low + 1
+            edges = np.append(np.arange(starts[low], starts[high], 2 * BLOCK), starts[high])
+            yield [edges[i : i + 2] for i in range(edges.size - 1)]
+        low = high
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTerms:
+    """What score residuals are made of, by slot: hazard (K,), share of ties (K,), and one table (3 K, p) of the mean covariates
+    that a risk set, a tie and an event take away; event_slot (n,) is -1 where an episode has no event."""
+
+    hazard: Floats
+    tied: Floats
+    table: Floats
+    event_slot: NDArray[np.int32]
+
+    def summed(
+        self, between: NDArray[np.int32], x: Floats, risk: Floats, weight: Floats, rows: Any, starts: Ints
+    ) -> Floats:
+        """(u, p) weighted score residuals of the rows, added up by unit; starts (u + 1,) where each unit's rows begin."""
+        size, k = len(x), self.hazard.size
+        mass = weight * risk
+        pointer = starts - starts[0]
+        slot = self.event_slot[rows]
+        event = np.flatnonzero(slot >= 0)
+        hazard = np.take(self.hazard, between)
+        own = mass * (hazard[:, 0] - hazard[:, 1])
+        own[event] += weight[event] + mass[event] * self.tied[slot[event]]
+        moving = np.column_stack((-mass, mass)).ravel()
+        units = starts.size - 1
+        sums = sparse.csr_matrix((own, np.arange(size), pointer), shape=(units, size)) @ x
+        sums += sparse.csr_matrix((moving, between.ravel(), 2 * pointer), shape=(units, 3 * k)) @ self.table
+        taken = np.column_stack((-mass[event], -weight[event])).ravel()
+        where = np.column_stack((slot[event] + k, slot[event] + 2 * k)).ravel()
+        until = 2 * np.searchsorted(event, pointer)
+        sums += sparse.csr_matrix((taken, where, until), shape=(units, 3 * k)) @ self.table
+        return np.asarray(sums)
+
+
+def score_terms(sets: RiskSets, at: Likelihood) -> ScoreTerms:
+    """Of the likelihood `at` its maximum."""
+    m, s1, e1 = at.moments, at.sums.s1, at.sums.e1
+    mean_hazard = cumulative(m.d2[:, None] * s1 - m.d2c[:, None] * e1)
+    tied_mean = m.d2c[:, None] * s1 - m.d2cc[:, None] * e1
+    event_slot = np.full(sets.rows, -1, np.int32)
+    event_slot[sets.event_row] = sets.event_slot
+    table = np.concatenate((mean_hazard, tied_mean, mean_at_events(at, sets)))
+    return ScoreTerms(cumulative(m.d1), m.d1c, table, event_slot)
 
 
 def _score_blocks(sets: RiskSets, x: Floats, at: Likelihood, order: Ints | None) -> Iterator[tuple[int, Floats]]:

@@ -20,18 +20,35 @@ def units_of(table: pd.DataFrame, customer: str | None, spell: str | None) -> tu
     if customer is None:
         each = np.arange(len(table), dtype=np.intp)
         return each, each.copy(), len(table)
-    codes, names = pd.factorize(table[customer])
+    codes, count = _codes(table[customer])
     if spell is None:
-        return codes.astype(np.intp), codes.astype(np.intp), len(names)
+        return codes, codes, count
     spells, kinds = pd.factorize(complete(table, spell, "spell"))
-    return codes.astype(np.intp), (codes * len(kinds) + spells).astype(np.intp), len(names)
+    return codes, (codes * len(kinds) + spells).astype(np.intp), count
 
 
-def _follows(order: Codes | None, units: Codes) -> tuple[Codes, Codes]:
-    """Rows (before, after) of neighbours within one unit; `order` sorts by unit, start (None: sorted)."""
-    order = np.arange(units.size, dtype=np.intp) if order is None else order
-    same = units[order[1:]] == units[order[:-1]]
-    return order[:-1][same], order[1:][same]
+def _codes(column: pd.Series) -> tuple[Codes, int]:
+    """Codes (n,) in order of appearance, and how many; of sorted numbers without a hash table."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
+        values = column.to_numpy()
+        if (values[1:] >= values[:-1]).all():
+            codes = np.zeros(values.size, np.intp)
+            np.cumsum(values[1:] != values[:-1], out=codes[1:])
+            return codes, int(codes[-1]) + 1
+    codes, names = pd.factorize(column)
+    return codes.astype(np.intp, copy=False), len(names)
+
+
+Rows = slice | Codes
+
+
+def _neighbours(order: Codes | None, units: Codes) -> tuple[Rows, Rows, Bools]:
+    """Rows (n - 1) and the rows after them in `order`, which sorts by unit and start (None: they are sorted), and whether both are
+    of one unit."""
+    if order is None:
+        return slice(None, -1), slice(1, None), units[1:] == units[:-1]
+    before, after = order[:-1], order[1:]
+    return before, after, units[after] == units[before]
 
 
 def check_units(
@@ -44,11 +61,16 @@ def check_units(
     names: tuple[str | None, str, str],
 ) -> tuple[Finding, ...]:
     """Refuse overlap and an event that is not the last thing to happen within a unit; note gaps."""
-    before, after = _follows(order, units)
-    overlap = start[after] < stop[before]
+    before, after, same = _neighbours(order, units)
+    number = np.arange(units.size, dtype=np.intp)
+
+    def refuse(problem: str, pick: Bools, way: str = "") -> None:
+        _refuse(problem, number[before][pick], number[after][pick], start, stop, event, who, names, way)
+
+    overlap = same & (start[after] < stop[before])
     if overlap.any():
-        _refuse("overlapping episodes of one customer", before[overlap], after[overlap], start, stop, event, who, names)
-    early = event[before]
+        refuse("overlapping episodes of one customer", overlap)
+    early = same & event[before]
     if early.any():
         events = np.bincount(units, weights=event, minlength=int(units.max()) + 1)
         twice = early & (events[units[before]] > 1)
@@ -59,8 +81,8 @@ def check_units(
         )
         pick = twice if twice.any() else early
         way = "; name the spell column, or for recurrent events leave customer out and pass cluster"
-        _refuse(problem, before[pick], after[pick], start, stop, event, who, names, way)
-    gaps = int((start[after] > stop[before]).sum())
+        refuse(problem, pick, way)
+    gaps = int(np.count_nonzero(same & (start[after] > stop[before])))
     if not gaps:
         return ()
     message = f"{gaps:,} gaps between episodes of one customer: nobody is at risk in a gap, which is allowed"
@@ -103,11 +125,12 @@ def cuts_of(
     group) leaves with the old one and enters with the new one: the risk set really changes, so that is an
     exit and an entry.
     """
-    before, after = _follows(order, units)
-    cut = (start[after] == stop[before]) & (weight[after] == weight[before])
+    before, after, cut = _neighbours(order, units)
+    cut &= start[after] == stop[before]
+    cut &= weight[after] == weight[before]
     if group is not None:
         cut &= group[after] == group[before]
     began, ended = np.ones(units.size, bool), np.ones(units.size, bool)
-    began[after[cut]] = False
-    ended[before[cut]] = False
+    began[after] = ~cut
+    ended[before] = ~cut
     return began, ended
