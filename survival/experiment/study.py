@@ -37,7 +37,7 @@ from survival.report.tables import display_frame
 
 SAID_ONCE = ("separation", "constant-covariate", "collinear", "competing-causes")  # by the audit, then by the fit
 REVENUE_STUDIES = frozenset({"churn_rate"})
-TERMS_STUDIES = frozenset({"cohort_retention"})  # what the subscriptions of a definition that reads them say beside dates
+TERMS_STUDIES = frozenset({"cohort_retention"})  # mrr and billing periods of subscriptions that are read anyway
 
 
 @contextmanager
