@@ -23,6 +23,7 @@ from survival.estimate.risk_sets import Floats, Ints, RiskSets, sums_by
 
 _TIE = 1e-12  # scores this close, relative to the largest, are one score: equal rows may differ in the last bit
 _CELLS = 500_000  # grid cells, or direct comparisons, alive at a time: they stay in cache
+_BITS = 12  # a block has at most 2^12 points
 _CELL_COST = 3.0  # points x slots of the grid against queries x points of a block
 
 
@@ -41,9 +42,9 @@ class Concordance:
 class _Order:
     """rows (n,) in order of score; first, after (n,) by sorted place: rows with a smaller, with a smaller or equal score."""
 
-    rows: Ints
-    first: Ints
-    after: Ints
+    rows: NDArray[Any]
+    first: NDArray[Any]
+    after: NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +64,10 @@ def concordance(sets: RiskSets, score: Floats, weight: Floats | None, unit: Ints
     order = _ordered(score)
     place = np.empty(score.size, order.first.dtype)
     place[order.rows] = np.arange(score.size, dtype=place.dtype)
-    by_score = np.argsort(place[sets.event_row], kind="stable")
+    place = place[sets.event_row]
+    by_score = np.argsort(place, kind="stable")
     row = sets.event_row[by_score]
-    events = _Events(place[row], sets.event_slot[by_score], sets.event_weight[by_score])
+    events = _Events(place[by_score], sets.event_slot[by_score], sets.event_weight[by_score])
     moves = _moves_in_order(sets, order.rows)
     tasks: list[Callable[[], tuple[Floats, ...]]] = [lambda: _leavers(sets, order, events, moves)]
     if weight is not None and unit is not None and sets.episodes:
@@ -90,42 +92,77 @@ def concordance(sets: RiskSets, score: Floats, weight: Floats | None, unit: Ints
 
 
 def _ordered(score: Floats) -> _Order:
-    rows = np.argsort(score)
+    n = score.size
+    small = np.int32 if n < 2**28 else np.int64  # half the memory to touch
+    rows = np.argsort(score).astype(small)
     ordered = score[rows]
-    new = np.concatenate(([True], np.diff(ordered) > _TIE * max(1.0, float(np.abs(ordered[[0, -1]]).max()))))
-    small = np.int32 if score.size < 2**28 else np.int64  # half the memory to touch
-    start = np.flatnonzero(new).astype(small)
-    size = np.diff(np.append(start, score.size))
-    return _Order(rows, np.repeat(start, size), np.repeat(start + size, size))
+    step = np.diff(ordered)
+    new = step > _TIE * max(1.0, float(np.abs(ordered[[0, -1]]).max()))
+    first, after = np.arange(n, dtype=small), np.arange(1, n + 1, dtype=small)
+    if not new.all():
+        first[1:][~new] = 0
+        np.maximum.accumulate(first, out=first)
+        after[:-1][~new] = n
+        after = np.minimum.accumulate(after[::-1])[::-1]
+    return _Order(rows, first, after)
 
 
-def _moves_in_order(sets: RiskSets, rows: Ints) -> tuple[NDArray[Any], Floats, NDArray[Any]]:
-    """Slots (m,) and weights (m,) of the movements, row after row, and where each row's begin (n + 1,)."""
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """slot and weight of m points, in arrays long enough for whole blocks: slot K and weight 0 beyond `count`."""
+
+    slot: NDArray[np.int32]
+    weight: NDArray[Any]
+    count: int
+
+    def blocks(self, bits: int) -> tuple[NDArray[np.int32], NDArray[Any]]:
+        """(blocks, 2^bits) each."""
+        size = ((self.count >> bits) + 1) << bits
+        return self.slot[:size].reshape(-1, 1 << bits), self.weight[:size].reshape(-1, 1 << bits)
+
+
+def _points(count: int, slots: int, kind: Any) -> _Points:
+    slot, weight = np.empty(count + (1 << _BITS), np.int32), np.empty(count + (1 << _BITS), kind)
+    slot[count:], weight[count:] = slots, 0
+    return _Points(slot, weight, count)
+
+
+def _moves_in_order(sets: RiskSets, rows: Ints) -> tuple[_Points, NDArray[Any]]:
+    """The movements as points, row after row, and where each row's begin (n + 1,)."""
     if not sets.episodes:
         moves = sets.moves[:, rows]
-        return moves.indices, moves.data, moves.indptr.astype(np.intp)
+        points = _points(moves.nnz, sets.slots, np.float64)
+        points.slot[: points.count], points.weight[: points.count] = moves.indices, moves.data
+        return points, moves.indptr.astype(np.intp)
+    points = _points(2 * rows.size, sets.slots, np.int8 if sets.unit else np.float64)
     # Two movements a row: gathered as one wide element each, which is much faster than indexing pairs.
-    slot = np.ascontiguousarray(sets.between).view(np.int64).ravel()[rows].view(np.int32)
-    weight = np.repeat(sets.weight[rows], 2)
-    weight[1::2] *= -1.0
+    pairs = np.ascontiguousarray(sets.between).view(np.int64).ravel()
+    np.take(pairs, rows, out=points.slot[: points.count].view(np.int64), mode="wrap")
+    weight = points.weight[: points.count].reshape(-1, 2)
+    weight[:, 0] = 1 if sets.unit else sets.weight[rows]
+    np.negative(weight[:, 0], out=weight[:, 1])
     small = np.int32 if rows.size < 2**28 else np.int64
-    return slot, weight, np.arange(0, 2 * rows.size + 2, 2, dtype=small)
+    return points, np.arange(0, 2 * rows.size + 2, 2, dtype=small)
 
 
 def _leavers(
-    sets: RiskSets, order: _Order, events: _Events, moves: tuple[NDArray[Any], Floats, NDArray[Any]]
+    sets: RiskSets, order: _Order, events: _Events, moves: tuple[_Points, NDArray[Any]]
 ) -> tuple[Floats, Floats, Floats]:
     """(e,) for each event the weight of those at risk who stay and have a lower score, a higher one, the same."""
     slot, mass = events.slot, events.weight
-    point_slot, point_weight, pointer = moves
+    points, pointer = moves
     first, after = order.first[events.place], order.after[events.place]
     # Tied ones (or patterns); an episode by itself has only itself between lower and upto.
     some = np.flatnonzero(after - first > 1) if sets.episodes else np.arange(slot.size)
-    queries = [(pointer[first], (slot,)), (pointer[after[some]], (slot[some],))]
-    (lower,), (upto_tied,) = _dominance(point_slot, point_weight, queries, sets.slots)
+    queries = [_Query(pointer[first], None, slot), _Query(pointer[after[some]], None, slot[some])]
+    lower, upto_tied = _dominance(points, queries, sets.slots)
     upto = lower + mass
     upto[some] = upto_tied
-    everyone = np.cumsum(sums_by(point_slot, point_weight, sets.slots))[slot]
+    moved = np.zeros(sets.slots)
+    for i in range(0, points.count, _CELLS):  # in blocks, since bincount makes a copy in double precision
+        part = slice(i, min(i + _CELLS, points.count))
+        moved += sums_by(points.slot[part], points.weight[part], sets.slots)
+    everyone = np.cumsum(moved)[slot]
     # Those who leave at the same time are not compared.
     leaving = _leaving(slot, first, mass)
     higher = (everyone - upto) - (leaving[2] - leaving[1])
@@ -151,56 +188,59 @@ def _leaving(slot: Ints, group: Ints, mass: Floats) -> tuple[Floats, Floats, Flo
     return sums[0], sums[1], sums[2]
 
 
-def _stayers(slots: int, order: _Order, events: _Events, point_slot: Ints) -> tuple[Floats, Floats]:
+def _stayers(slots: int, order: _Order, events: _Events, points: _Points) -> tuple[Floats, Floats]:
     """(n,) by sorted place, for each episode over the events while it is at risk and stays: their weight with a higher score
     (concordant pairs) minus that with a lower one, and the weight of all."""
     slot, mass = events.slot, events.weight
-    begin, end = point_slot[0::2], point_slot[1::2].copy()
-    end[events.place] -= 1
-    before = np.zeros(begin.size + 1, order.first.dtype)
-    np.cumsum(np.bincount(events.place, minlength=begin.size), out=before[1:])
+    pairs = points.slot[: points.count].reshape(-1, 2)
+    early, late = pairs[:, 0] - 1, pairs[:, 1] - 1  # events at slots < k are those at slots <= k - 1
+    late[events.place] -= 1
+    before = np.zeros(len(pairs) + 1, order.first.dtype)
+    np.cumsum(np.bincount(events.place, minlength=len(pairs)), out=before[1:])
     first, after = before[order.first], before[order.after]
     some = np.flatnonzero(after > first)  # tied with an event
-    # Events at slots < k are those at slots <= k - 1.
-    queries = [(first, (end - 1, begin - 1)), (after[some], (end[some] - 1, begin[some] - 1))]
-    (late, early), (late_upto, early_upto) = _dominance(slot, mass, queries, slots)
-    lower = np.subtract(late, early, out=late)
-    tied = late_upto - early_upto - lower[some]
+    at = _points(slot.size, slots, np.float64)
+    at.slot[: slot.size], at.weight[: slot.size] = slot, mass
+    queries = [_Query(first, early, late), _Query(after[some], early[some], late[some])]
+    lower, tied = _dominance(at, queries, slots)
+    tied -= lower[some]
     total = np.concatenate(([0.0], np.cumsum(sums_by(slot, mass, slots))))
-    everyone = np.subtract(total[end], total[begin], out=early)
+    everyone = total[late + 1]
+    everyone -= total[early + 1]
     lower *= -2.0  # higher - lower = everyone - 2 lower - tied
     lower += everyone
     lower[some] -= tied
     return lower, everyone
 
 
-Query = tuple[Ints, tuple[Ints, ...]]
+@dataclass(frozen=True, eq=False)
+class _Query:
+    """The weight of the first `count` (q,) points with early < slot <= late; early None: from the first slot. The counts never
+    fall."""
+
+    count: NDArray[Any]
+    early: NDArray[Any] | None
+    late: NDArray[Any]
 
 
-def _dominance(at: Ints, weight: Floats, queries: Sequence[Query], slots: int) -> list[tuple[Floats, ...]]:
-    """For each query (count (q,), slots (q,) …): the weight of the first `count` points among those with at <= slot, for each
-    of the slots. The counts never fall along a query. Points (m,)."""
-    asked = sum(count.size * len(many) for count, many in queries)
-    bits = int(np.clip(np.log2(_CELL_COST * at.size * slots / max(asked, 1)) / 2, 0, 12))
-    blocks = (at.size >> bits) + 1
-    padded = np.full(blocks << bits, slots, np.int32)
-    padded[: at.size] = at
-    mass = np.zeros(blocks << bits)
-    mass[: at.size] = weight
-    by_block: tuple[NDArray[np.integer], Floats] = padded.reshape(blocks, -1), mass.reshape(blocks, -1)
-    results = _whole_blocks(*by_block, bits, queries, slots)
+def _dominance(points: _Points, queries: Sequence[_Query], slots: int) -> list[Floats]:
+    """(q,) the weight that each query asks for."""
+    asked = sum(query.count.size * (1 if query.early is None else 2) for query in queries)
+    bits = int(np.clip(np.log2(_CELL_COST * points.count * slots / max(asked, 1)) / 2, 0, _BITS))
+    blocks = points.blocks(bits)
+    results = _whole_blocks(*blocks, bits, queries, slots)
     if bits:
-        for (count, many), sums in zip(queries, results):
-            _add_inside_block(sums, *by_block, bits, count, many)
+        for query, sums in zip(queries, results):
+            _add_inside_block(sums, *blocks, bits, query)
     return results
 
 
 def _whole_blocks(
-    at: NDArray[np.integer], weight: Floats, bits: int, queries: Sequence[Query], slots: int
-) -> list[tuple[Floats, ...]]:
-    """Weight of the points with at <= slot in all blocks before that of each query; a few blocks at a time, so that the grid
-    stays in cache. at, weight (blocks, 2^bits)."""
-    results = [tuple(np.empty(count.size) for _ in many) for count, many in queries]
+    at: NDArray[np.int32], weight: NDArray[Any], bits: int, queries: Sequence[_Query], slots: int
+) -> list[Floats]:
+    """Weight of the points of each query in all blocks before its own; a few blocks at a time, so that the grid stays in
+    cache. at, weight (blocks, 2^bits)."""
+    results = [np.empty(query.count.size) for query in queries]
     width = slots + 1  # the last column takes the padding
     carried = np.zeros(width)
     step = max(1, _CELLS // width)
@@ -214,29 +254,30 @@ def _whole_blocks(
         carried = grid[-1].copy()
         grid[:, -1] = 0.0  # what slot -1 finds: the last cell of the row before
         cells = grid.ravel()
-        for (count, many), sums in zip(queries, results):
-            here = slice(*np.searchsorted(count, np.array([low << bits, high << bits], count.dtype)))
-            row = ((count[here] >> bits).astype(np.intp) - low) * width
-            for slot, result in zip(many, sums):
-                np.take(cells, row + slot[here], out=result[here], mode="wrap")
+        for query, result in zip(queries, results):
+            here = slice(*np.searchsorted(query.count, np.array([low << bits, high << bits], query.count.dtype)))
+            row = ((query.count[here] >> bits).astype(np.intp) - low) * width
+            np.take(cells, row + query.late[here], out=result[here], mode="wrap")
+            if query.early is not None:
+                row += query.early[here]
+                result[here] -= np.take(cells, row, mode="wrap")
     return results
 
 
-def _add_inside_block(
-    results: tuple[Floats, ...],
-    at: NDArray[np.integer],
-    weight: Floats,
-    bits: int,
-    count: Ints,
-    slots: tuple[Ints, ...],
-) -> None:
-    """Add the weight of the points before `count` in its own block with at <= slot, by direct comparison."""
+def _add_inside_block(result: Floats, at: NDArray[np.int32], weight: NDArray[Any], bits: int, query: _Query) -> None:
+    """Add the weight of the points of each query in its own block, by direct comparison."""
     number = np.arange(1 << bits, dtype=np.int32)
     step = max(1, _CELLS >> (bits + 2))
+    count = query.count
     for low in range(0, count.size, step):
         part = slice(low, low + step)
         block, rest = count[part] >> bits, count[part] & ((1 << bits) - 1)
-        here, mass = at[block], weight[block]
-        mass *= number < rest[:, None]
-        for slot, result in zip(slots, results):
-            result[part] += np.einsum("ij,ij->i", here <= slot[part, None], mass)
+        here = at[block]
+        there = here <= query.late[part, None]
+        there &= number < rest[:, None]
+        if query.early is not None:
+            there &= here > query.early[part, None]
+        if weight.dtype == np.int8:
+            result[part] += np.einsum("ij,ij->i", there.view(np.int8), weight[block], dtype=np.int32)
+        else:
+            result[part] += np.einsum("ij,ij->i", there, weight[block])

@@ -205,7 +205,7 @@ def thinned(sets: RiskSets, every: int) -> RiskSets:
     )
 
 
-def sums_by(cell: Ints, values: Floats, size: int) -> Floats:
+def sums_by(cell: NDArray[Any], values: NDArray[Any], size: int) -> Floats:
     """(size,) sums of values (m,) by cell (m,)."""
     return np.bincount(cell, values, minlength=size).astype(np.float64, copy=False)
 
