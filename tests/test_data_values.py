@@ -13,6 +13,7 @@ from raw_tables import customers, epoch, finding, frame, opened, reasons, rows
 
 from survival.data import DataSpec, Observed
 from survival.data.formats import pattern_of
+from survival.errors import DataError
 
 
 def days(values: list[Any] | pa.Array, date_format: Any = None, **options: Any) -> tuple[list[str], int]:
@@ -192,6 +193,73 @@ def test_values_of_each_kind(column: str, values: Any, read: list[Any], unreadab
         assert reasons(tables, "subscriptions").get("unreadable value", 0) == unreadable
         if unreadable:
             assert f"unreadable {column}" in finding(tables, "unreadable-values", f"subscriptions.{column}")
+
+
+END = epoch("2024-03-01")
+
+
+@pytest.mark.parametrize(
+    ("nulls", "read"),
+    [
+        # In any case, trimmed. A plan is a key: without one its row is set aside. NA is a plan like any other.
+        (["NULL", "\\N"], [(None, "NA", -999.0), (None, "NA", None), (None, "pro", 5.0)]),
+        (
+            {"ended_on": ["null", "\\n"]},
+            [(END, "null", 5.0), (None, "NA", -999.0), (None, "NA", None), (None, "pro", 5.0)],
+        ),
+        (
+            {"ended_on": ["null", "\\N"], "mrr": -999},
+            [(END, "null", 5.0), (None, "NA", None), (None, "NA", None), (None, "pro", 5.0)],
+        ),
+    ],
+)
+def test_texts_that_stand_for_no_value(nulls: Any, read: list[Any]) -> None:
+    facts = frame(
+        "customer_id started_on ended_on plan mrr",
+        ("a", "2024-02-01", "NULL", "NA", "-999"), ("a", "2024-02-01", " null", "pro", "5"),
+        ("a", "2024-02-01", "\\N", "NA", None), ("a", "2024-02-01", "2024-03-01", "null", "5"),
+    )  # fmt: skip
+    given = {"subscriptions": {"nulls": nulls}}
+    with opened({"customers": customers("a"), "subscriptions": facts}, specs=given) as tables:
+        assert rows(tables, "subscriptions", "ended", "plan", "mrr") == read
+        assert reasons(tables, "subscriptions").get("null key", 0) == 4 - len(read)
+
+
+def test_texts_for_no_value_in_all_tables_and_typed_columns() -> None:
+    people = pa.table(
+        {"customer_id": ["a", "b"], "signed_up_on": ["2024-01-10"] * 2, "seats": ["3", "NA"], "code": [7, -1]}
+    )
+    orders = frame("customer_id ordered_on amount", ("a", "2024-02-01", "na"), ("NA", "2024-02-01", "1"))
+    given = {"customers": {"nulls": {"code": ["-1"], "seats": ["NA"]}}, "orders": {"nulls": ["NA"]}}
+    with opened({"customers": people, "orders": orders}, specs=given) as tables:
+        assert rows(tables, "customers", "seats", "code") == [(3.0, 7.0), (None, None)]
+        assert rows(tables, "orders", "amount") == [(None,)]
+        assert reasons(tables, "orders") == {"used": 1, "null key": 1}
+    with opened({"customers": people}) as tables:
+        assert rows(tables, "customers", "seats", "code") == [("3", 7.0), ("NA", -1.0)]
+    spec = {"tables": {"orders": {"table": "orders"}, "nps": {"table": "nps", "nulls": []}}, "nulls": [None, "N/A", 0]}
+    read = DataSpec.model_validate(spec)
+    assert read.tables["orders"].null_words("amount", read.nulls) == ("null", "n/a", "0")
+    assert read.tables["nps"].null_words("score", read.nulls) == ()
+
+
+def test_a_word_that_may_mean_nothing_names_the_way_out() -> None:
+    facts = frame(
+        "customer_id started_on ended_on plan", ("a", "2024-02-01", "NULL", "x"), ("a", "2024-02-01", "soon", "x")
+    )
+    with pytest.raises(
+        DataError, match=r'If NULL means .*: tables.subscriptions.nulls: {ended_on: \["NULL"\]}. Name their'
+    ):
+        opened({"customers": customers("a"), "subscriptions": facts})
+    people = frame(
+        "customer_id signed_up_on seats",
+        *((f"c{i}", "2024-01-10", str(i)) for i in range(9)),
+        ("x", "2024-01-10", "N/A"),
+    )
+    with opened({"customers": people}) as tables:
+        assert 'tables.customers.nulls: {seats: ["N/A"]}' in finding(tables, "text-among-numbers", "customers.seats")
+    with pytest.raises(ValidationError, match=r"tables.usage.nulls.quantiti: no such column.*did you mean 'quantity'"):
+        DataSpec.model_validate({"tables": {"usage": {"table": "u", "nulls": {"quantiti": ["NA"]}}}})
 
 
 def test_ids_are_compared_as_text() -> None:

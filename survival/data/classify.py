@@ -8,7 +8,7 @@ import ibis
 import ibis.expr.types as ir
 
 from survival.data import contract as c
-from survival.data.coerce import checked, cleaned, label, number
+from survival.data.coerce import checked, cleaned, label, number, there
 from survival.data.contract import Column
 from survival.data.reading import Reading
 
@@ -26,8 +26,8 @@ def coerced(part: ir.Table, reading: Reading, step: Step, textual: Collection[st
     the unreadable values: two rows that differ only there are not copies. `step` ends a stage (a view): merged into one
     expression, each value would be cleaned and parsed several times.
     """
-    raw = {f"_raw_{k.stored}": cleaned(part[reading.columns[k.name]], k) for k in reading.read}
-    others = {n: _attribute(part[source], n in textual) for n, source in reading.attributes.items()}
+    raw = {f"_raw_{k.stored}": cleaned(_there(part, k.name, reading.columns, reading), k) for k in reading.read}
+    others = {n: _attribute(_there(part, n, reading.attributes, reading), n in textual) for n in reading.attributes}
     clean = step(part.select(**raw, **others, **extra, _filtered=_filtered(part, reading)))
     values = {k.stored: checked(clean[f"_raw_{k.stored}"], k, reading.formats.get(k.name, ())) for k in reading.read}
     typed = step(clean.mutate(**values))
@@ -40,6 +40,11 @@ def coerced(part: ir.Table, reading: Reading, step: Step, textual: Collection[st
     if reading.identified:
         out[RESIDUE] = _residue(typed, unread)
     return step(typed.select(**out))
+
+
+def _there(part: ir.Table, name: str, columns: Mapping[str, str], reading: Reading) -> ir.Value:
+    """A raw column; null where it holds a text that stands for no value."""
+    return there(part[columns[name]], reading.nulls.get(name, ()))
 
 
 def _unread(typed: ir.Table, column: Column) -> ir.BooleanValue:

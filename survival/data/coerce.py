@@ -49,6 +49,13 @@ def label(value: ir.Value) -> ir.StringValue:
     return trimmed(value).nullif("") if value.type().is_string() else raw_text(value)
 
 
+def there(value: ir.Value, nulls: Sequence[str]) -> ir.Value:
+    """The raw value, null where its text is one of `nulls` (lower case)."""
+    if not nulls:
+        return value
+    return ibis.cases((raw_text(value).strip().lower().isin(nulls), ibis.null(value.type())), else_=value)
+
+
 def cleaned(value: ir.Value, column: Column) -> ir.Value:
     """A raw value, null where there is none (blank, NaN): text is trimmed unless it is an id, labels become text."""
     kind = value.type()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,27 @@ from survival.data.formats import COMMON, pattern_of
 from survival.data.reading import Reading
 from survival.data.source import Source
 
+# What exports write where there is no value; read as such only when the config says so, for a plan may be named NA.
+NO_VALUE = frozenset(
+    (
+        "null",
+        "(null)",
+        "<null>",
+        "\\n",
+        "na",
+        "n/a",
+        "#n/a",
+        "<na>",
+        "nan",
+        "nat",
+        "none",
+        "nil",
+        "missing",
+        "-",
+        "--",
+        "?",
+    )
+)
 _FIRST = 3
 _SAMPLE = 200
 _EXPECTED = {
@@ -33,8 +55,25 @@ def unreadable(engine: Engine, source: Source, reading: Reading, column: Column,
     plural = "row has" if rows == 1 else "rows have"
     called = reading.columns[column.name]
     name = column.name if called == column.name else f"{column.name} (column {called!r})"
-    way = f". {_date_hint(reading, column, [r['_raw'] for r in found])}" if column.kind == "date" else ""
+    way = _way_out(reading, column, [r["_raw"] for r in found])
     return f"{rows} {plural} an unreadable {name}: {shown}; expected {_expected(reading, column)}{way}"
+
+
+def _way_out(reading: Reading, column: Column, raw: list[str]) -> str:
+    """A key of the config that would read the values, if there is one."""
+    words = sorted({text.strip() for text in raw if text.strip().lower() in NO_VALUE})
+    others = [text for text in raw if text.strip().lower() not in NO_VALUE]
+    way = f". {nulls_hint(reading.logical.name, column.name, words)}" if words else ""
+    if column.kind == "date" and (others or not words):
+        way += f". {_date_hint(reading, column, others)}"
+    return way
+
+
+def nulls_hint(table: str, column: str, words: Sequence[str]) -> str:
+    """How to say that some texts mean that there is no value."""
+    listed = ", ".join(f'"{word}"' if "\\" not in word else f"'{word}'" for word in words)
+    what = f"{' and '.join(words)} mean{'s' if len(words) == 1 else ''} that there is no value"
+    return f"If {what}: tables.{table}.nulls: {{{column}: [{listed}]}}"
 
 
 def _expected(reading: Reading, column: Column) -> str:

@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 
 from survival.data import contract as c
 from survival.data.checking import Check
-from survival.data.evidence import strangers
+from survival.data.evidence import NO_VALUE, nulls_hint, strangers
 from survival.data.ledger import Count
 from survival.findings import Finding
 
@@ -137,9 +137,14 @@ def _mixed(check: Check, customers: ir.Table) -> Iterator[Finding]:
                 "warning",
                 f"customers.{name}",
                 f"{name} holds numbers in {row['numbers']:,} rows and text such as {row['one']!r} in {row['text']:,}: it is read as "
-                "text, and a formula would compare every number as a level of its own. Mend those rows, or leave them out with `where`",
+                "text, and a formula would compare every number as a level of its own. Mend those rows, or leave them out with "
+                f"`where`{_or_nulls(name, row['one'])}",
                 f"{row['text']} of {row['text'] + row['numbers']}",
             )
+
+
+def _or_nulls(column: str, text: str) -> str:
+    return f". {nulls_hint('customers', column, [text])}" if text.lower() in NO_VALUE else ""
 
 
 def _day(epoch_day: int) -> str:

@@ -224,7 +224,7 @@ def _readings(
         if name in sources:
             table = spec.tables[name]
             have = sources[name].columns
-            readings[name], missing = plan_reading(name, table, have, need, spec.date_format, optional)
+            readings[name], missing = plan_reading(name, table, have, need, spec.date_format, optional, spec.nulls)
             problems += missing
     if "customers" in names and spec.tables["customers"].derive_from is not None:
         columns = {"customer_id": "customer_id", "signed_up_on": "signed_up_on"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from survival.data.contract import CONTRACT, Column, LogicalTable, nearest
 from survival.data.spec import DateFormat, TableSpec
@@ -21,6 +21,7 @@ class Reading:
     attributes: Mapping[str, str]
     where: Mapping[str, tuple[str, ...]]
     formats: Mapping[str, tuple[str, ...]]
+    nulls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # column or attribute -> texts for no value
     inclusive: bool = False
     signup_needed: bool = True
     derived: bool = False  # customers made from another table's facts: one row each by construction
@@ -47,6 +48,7 @@ def plan_reading(
     need: Need | None,
     date_format: DateFormat | None,
     optional: Need | None = None,
+    nulls: Sequence[str] = (),
 ) -> tuple[Reading, list[str]]:
     """Map the table's columns to those that the source has; the problems say what is missing and what is there.
 
@@ -71,7 +73,9 @@ def plan_reading(
     missing += [_missing(name, None, c, have) for c in spec.where if c not in have]
     formats = {c: tuple(spec.formats(c, date_format)) for c in columns if logical.column(c).kind == "date"}
     where = {c: tuple(v) for c, v in spec.where.items()}
-    return (Reading(logical, columns, attributes, where, formats, spec.ends == "inclusive", signup_needed), missing)
+    words = {c: found for c in (*columns, *attributes) if (found := spec.null_words(c, nulls))}
+    inclusive = spec.ends == "inclusive"
+    return (Reading(logical, columns, attributes, where, formats, words, inclusive, signup_needed), missing)
 
 
 def _wanted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -22,6 +23,14 @@ def _date_only(value: Any) -> Any:
     return value
 
 
+def _words(value: Any) -> Any:
+    """One text or a list of them; YAML's null is the text `null`, and a number is as it is written."""
+    if value is None or isinstance(value, dict):
+        return value
+    return ["null" if v is None else _text(v) for v in (value if isinstance(value, list | tuple) else [value])]
+
+
+Nulls = Annotated[list[str], BeforeValidator(_words)]
 Day = Annotated[dt.date, BeforeValidator(_date_only)]
 
 
@@ -53,7 +62,8 @@ class TableSpec(Spec):
     only: each customer's first fact of that table is the signup).
     `columns` maps logical to source names, `where` source columns to accepted values as text, `date_format` is one
     format, a list (the first that parses) or a mapping of logical column to either. `delimiter` is for text files; by default
-    it is told from the header line (`whitespace`: runs of blanks and tabs, as in fixed-width exports).
+    it is told from the header line (`whitespace`: runs of blanks and tabs, as in fixed-width exports). `nulls` are texts that
+    stand for no value, in any case (`NULL`, `\\N`): a list for all columns, or a mapping of logical column to one.
     """
 
     path: str | list[str] | None = None
@@ -62,6 +72,7 @@ class TableSpec(Spec):
     columns: dict[str, str] = {}
     where: dict[str, list[str]] = {}
     date_format: DateFormat | dict[str, DateFormat] | None = None
+    nulls: dict[str, Nulls] | Nulls | None = None
     ends: Literal["exclusive", "inclusive"] = "exclusive"
     delimiter: Delimiter | None = None
 
@@ -96,6 +107,11 @@ class TableSpec(Spec):
         chosen = chosen if chosen is not None else default
         return [chosen] if isinstance(chosen, str) else list(chosen or [])
 
+    def null_words(self, column: str, default: Sequence[str]) -> tuple[str, ...]:
+        """The texts that stand for no value in a logical column, in lower case."""
+        chosen = self.nulls.get(column) if isinstance(self.nulls, dict) else self.nulls
+        return tuple(word.strip().lower() for word in (default if chosen is None else chosen))
+
     @property
     def paths(self) -> list[str]:
         """The paths and globs, as a list."""
@@ -116,6 +132,7 @@ class DataSpec(Spec):
     tables: dict[str, TableSpec]
     observed: Observed = Observed()
     date_format: DateFormat | None = None
+    nulls: Nulls = Field([], description="texts that stand for no value in every table, such as NULL, in any case")
 
     @field_validator("date_format")
     @classmethod
@@ -150,6 +167,12 @@ def _problems(name: str, spec: TableSpec, tables: dict[str, TableSpec]) -> list[
             f"tables.{name}.date_format.{c}: no date column; allowed: {', '.join(dates)}{nearest(c, dates)}"
             for c in spec.date_format
             if c not in dates
+        ]
+    if isinstance(spec.nulls, dict) and not logical.open_ended:
+        problems += [
+            f"tables.{name}.nulls.{c}: no such column; allowed: {', '.join(logical.names)}{nearest(c, logical.names)}"
+            for c in spec.nulls
+            if c not in logical.names
         ]
     if spec.ends == "inclusive" and name != "subscriptions":
         problems.append(f"tables.{name}.ends: only subscriptions have ends")

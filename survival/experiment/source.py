@@ -18,7 +18,7 @@ _NULL = re.compile(r"^(~|null|Null|NULL|)$")
 _BOOL = re.compile(r"^(true|True|TRUE|false|False|FALSE)$")
 _INT = re.compile(r"^[-+]?[0-9]+$")
 _FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
-_TEXT_UNDER = "where"  # accepted values are text: `NO` is a country and 007 an id
+_TEXT_UNDER = {"where", "nulls"}  # values that are text: `NO` is a country, 007 an id and NULL a word
 
 
 @dataclass
@@ -96,7 +96,7 @@ def _value(node: yaml.Node, path: KeyPath, file: str, places: dict[KeyPath, str]
     if isinstance(node, yaml.SequenceNode):
         return [_value(child, (*path, i), file, places) for i, child in enumerate(node.value)]
     assert isinstance(node, yaml.ScalarNode)
-    return _scalar(node, as_text=_TEXT_UNDER in path)
+    return _scalar(node, as_text=not _TEXT_UNDER.isdisjoint(path))
 
 
 def _mapping(node: yaml.MappingNode, path: KeyPath, file: str, places: dict[KeyPath, str]) -> dict[str, Any]:
