@@ -125,6 +125,8 @@ def judged(table: str, rows_: list[Row], signups: dict[str, int]) -> Iterator[tu
             reason = "ended before it started"
         elif table == "nps" and not 0 <= values["score"] <= 10:
             reason = "out of range"
+        elif table == "usage" and (values["quantity"] or 0) < 0:
+            reason = "out of range"
         elif dated > until:
             reason = "after until"
         elif (last is None and dated < signups[values["customer_id"]]) or (

@@ -19,13 +19,13 @@ from survival.errors import DataError
 CUSTOMERS = "customer_id,signed_up_on\na,2024-01-10\nb,2024-01-10\n"
 
 
-def opened(root: Path, need: Any = None, **tables: Any) -> Tables:
+def opened(root: Path, need: Any = None, optional: Any = None, **tables: Any) -> Tables:
     """Tables of files under `root`; customers a and b unless given."""
     if "customers" not in tables:
         (root / "customers.csv").write_text(CUSTOMERS)
         tables["customers"] = {"path": "customers.csv"}
     spec = DataSpec.model_validate({"tables": tables, "observed": {"until": "2024-12-31"}})
-    return open_tables(spec, root=root, need=need, workspace=root / "scratch")
+    return open_tables(spec, root=root, need=need, optional=optional, workspace=root / "scratch")
 
 
 def orders(root: Path, content: bytes, name: str = "orders.csv", **spec: Any) -> list[tuple[Any, ...]]:
@@ -166,13 +166,22 @@ def test_fingerprints_are_those_of_the_files(tmp_path: Path) -> None:
         assert rows(tables, "customers") == [(0, "a", FEB)]
 
 
+def test_quantities_are_read_unless_the_caller_names_what_may_be(tmp_path: Path) -> None:
+    """An indicator needs only the days: without the quantities that are there, it would count every row as one."""
+    (tmp_path / "usage.csv").write_text("customer_id,used_on,quantity,member_id\na,2024-02-01,7,ann\na,2024-02-01,,bob\n")
+    need = {"usage": {"used_on"}}
+    for optional, read in ((None, [1.0, 7.0]), ({"usage": {"quantity"}}, [1.0, 7.0]), ({}, [1.0, 1.0])):
+        with opened(tmp_path, usage={"path": "usage.csv"}, need=need, optional=optional) as tables:
+            assert rows(tables, "usage", "quantity", "member_id") == [(n, None) for n in read]
+
+
 def test_a_quick_look_reads_only_what_is_needed(tmp_path: Path) -> None:
     with opened(tmp_path, usage={"path": "not there.csv"}, need={"customers": {"signed_up_on"}}) as tables:
         assert tables.n_customers == 2
     with pytest.raises(DataError, match="no file .*not there.csv"):
         opened(tmp_path, usage={"path": "not there.csv"}, need={"usage": set()})
     (tmp_path / "usage.csv").write_text("customer_id,used_on,quantity\na,2024-02-01,many\n")
-    with opened(tmp_path, usage={"path": "usage.csv"}, need={"usage": set()}) as tables:
+    with opened(tmp_path, usage={"path": "usage.csv"}, need={"usage": set()}, optional={}) as tables:
         assert reasons(tables, "usage") == {"used": 1}  # nobody asked how many
     with pytest.raises(DataError, match="unreadable quantity"):  # a mapped column is read
         opened(tmp_path, usage={"path": "usage.csv", "columns": {"quantity": "quantity"}}, need={"usage": set()})

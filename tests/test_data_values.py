@@ -288,7 +288,7 @@ def test_columns_not_read_are_null_and_quantity_is_one() -> None:
             "customer": "int32", "day": "int32", "feature": "string", "quantity": "float64", "member_id": "string",
         }  # fmt: skip
     with opened({"customers": people, "usage": usage}, need={"usage": {"feature"}}) as tables:
-        assert rows(tables, "usage", "feature", "quantity") == [("x", 1.0)]  # a feature that is read is a key
+        assert rows(tables, "usage", "feature", "quantity") == [("x", 3.0)]  # a feature that is read is a key
         assert reasons(tables, "usage") == {"used": 1, "null key": 1}
     with opened({"customers": people, "usage": usage}, need={"customers": {"signed_up_on"}}) as tables:
         assert tables.facts == {}

@@ -28,7 +28,8 @@ class Column:
     """A logical column: what users call it, what kind of value it holds, and its name in the checked table.
 
     `required` must be there for the table to be used at all; `key` columns that are read may not be null, except where
-    `nullable` gives null a meaning (a running subscription, an open ticket).
+    `nullable` gives null a meaning (a running subscription, an open ticket). `welcome` columns change what a row says (how
+    much was used, why somebody left): they are read where the source has them, unless a caller names the optional ones.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Column:
     low: float | None = None
     high: float | None = None
     fill: float | None = None
+    welcome: bool = False
 
     @property
     def type(self) -> str:
@@ -111,7 +113,7 @@ CONTRACT: dict[str, LogicalTable] = {
                 Column("subscription_id", "id", "subscription_id"),
                 Column("mrr", "number", "mrr"),
                 Column("billing_period_months", "count", "billing_period_months"),
-                Column("end_reason", "text", "end_reason"),
+                Column("end_reason", "text", "end_reason", welcome=True),
                 Column("auto_renew", "flag", "auto_renew"),
                 Column("is_trial", "flag", "is_trial"),
             ),
@@ -125,7 +127,7 @@ CONTRACT: dict[str, LogicalTable] = {
                 _customer(),
                 _day("used_on"),
                 Column("feature", "text", "feature", key=True),
-                Column("quantity", "number", "quantity", fill=1),
+                Column("quantity", "number", "quantity", low=0, fill=1, welcome=True),
                 Column("member_id", "id", "member_id"),
             ),
         ),

@@ -52,10 +52,11 @@ def plan_reading(
 ) -> tuple[Reading, list[str]]:
     """Map the table's columns to those that the source has; the problems say what is missing and what is there.
 
-    `optional` names columns that are read where the source has them, and not missed where it has not.
+    `optional` names columns that are read where the source has them, and not missed where it has not; by default those that
+    are `welcome`.
     """
     logical = CONTRACT[name]
-    welcome = {logical.identifier, *(optional or {}).get(name, ())}
+    welcome = {logical.identifier, *(_welcome(logical) if optional is None else optional.get(name, ()))}
     needed = None if need is None else set(need.get(name, ()))
     signup_needed = need is None or "customers" not in need or "signed_up_on" in need["customers"]
     missing: list[str] = []
@@ -76,6 +77,10 @@ def plan_reading(
     words = {c: found for c in (*columns, *attributes) if (found := spec.null_words(c, nulls))}
     inclusive = spec.ends == "inclusive"
     return (Reading(logical, columns, attributes, where, formats, words, inclusive, signup_needed), missing)
+
+
+def _welcome(logical: LogicalTable) -> list[str]:
+    return [column.name for column in logical.columns if column.welcome]
 
 
 def _wanted(

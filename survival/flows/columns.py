@@ -59,7 +59,7 @@ def _require(wanted: Iterable[str], there: Sequence[str]) -> None:
         if count > 1:
             raise ArgumentError(f"column '{name}' is in the frame {count} times; rename or drop all but one")
         near = get_close_matches(name, there, n=1, cutoff=0.6)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = f"; did you mean '{near[0]}'?" if near else "."
         raise ArgumentError(f"column '{name}' is not in the frame{hint} It has: {_listed(there)}")
 
 
