@@ -179,7 +179,12 @@ def test_recorded_churn_date() -> None:
         ([{"months": 3, "Churn": "maybe"}], {"tenure": "months", "churned": "Churn"}, "is not yes or no"),
         ([{"months": "x", "Churn": "no"}], {"tenure": "months", "churned": "Churn"}, "is no number"),
         ([{"months": -3, "Churn": "no"}], {"tenure": "months", "churned": "Churn"}, "negative tenure, for c000: -3"),
-        ([{"signed_up_on": 9, "churned_on": 3}], {"churned_on": "churned_on"}, "churn before signup"),
+        ([{"signed_up_on": 9, "churned_on": 3}], {"churned_on": "churned_on"}, "before signup.* for c000: 2024-01-04. "),
+        (
+            [{"signed_up_on": 9, "churned_on": None, "left": "yes"}],
+            {"churned_on": "churned_on", "churned": "left"},
+            "churned_on is empty for a customer who left, for c000: nothing",
+        ),
     ],
 )
 def test_recorded_refuses(raw: list[dict[str, Any]], definition: dict[str, Any], message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -16,6 +17,7 @@ from survival.errors import DataError
 if TYPE_CHECKING:
     from survival.data import Tables
 
+_EPOCH = dt.date(1970, 1, 1)
 DAYS = {"day": 1.0, "week": 7.0, "month": 30.4375}
 UNKNOWN_OUTCOME = "churned is unknown"
 UNKNOWN_TENURE = "tenure is unknown"
@@ -109,7 +111,7 @@ class Recorded(Definition):
             tables, None, first, "gives a churn before signup, or a negative tenure", rows.filter(rows.ends < 0)
         )
         if self.churned_on is not None and self.churned is not None:
-            undated = rows.churned & people[self.churned_on].isnull()
+            undated = _truth(people[self.churned]).fill_null(False) & people[self.churned_on].isnull()
             self._refuse(tables, undated, self.churned_on, "is empty for a customer who left")
 
     def _refuse(
@@ -119,8 +121,16 @@ class Recorded(Definition):
         found = people.filter(bad) if rows is None else people.semi_join(rows, "customer")
         shown = tables.engine.rows(found.select("customer_id", column).order_by("customer_id").limit(5))
         if shown:
-            examples = ", ".join(f"{r['customer_id']}: {r[column]!r}" for r in shown)
+            dated = column == self.churned_on
+            examples = ", ".join(f"{r['customer_id']}: {_said(r[column], dated)}" for r in shown)
             raise DataError(f"customers: {column} {what}, for {examples}. Mend the file, or filter it with `where`")
+
+
+def _said(value: Any, dated: bool) -> str:
+    """A value as the file has it: a day is a date."""
+    if value is None:
+        return "nothing"
+    return (_EPOCH + dt.timedelta(days=int(value))).isoformat() if dated else repr(value)
 
 
 def in_days(tenure: ir.NumericValue, days: float) -> ir.IntegerValue:
