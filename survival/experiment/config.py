@@ -83,6 +83,10 @@ class Experiment(Spec):
     allow: dict[str, str] = Field({}, description="audit finding: the reason for accepting it")
     strict: bool = Field(False, description="a warning of the audit that is not allowed stops the run before any fit")
     keep_episodes: bool = False
+    keep_customers: Literal["hashed", "ids", "none"] = Field(
+        "hashed",
+        description="each customer's status, for `survival compare`: under a pseudonym, their id, or not at all",
+    )
     figures: tuple[Literal["svg", "png", "pdf"], ...] = Field(
         ("svg", "png"), min_length=1, description="formats under figures/; the report has its own copies"
     )

@@ -80,6 +80,7 @@ def models(study: Study, formulas: Mapping[str, str] | None = None) -> list[Mode
 def _models(study: Study, name: str, frame: pd.DataFrame, formula: str) -> Models:
     full = cox(frame, formula, **options(study))
     study.note(full.findings, about=name)
+    study.fits[name] = full
     return Models(name, full, _alone(study, frame, [term for term in full.terms if ":" not in term]))
 
 

@@ -19,6 +19,7 @@ from survival.experiment.auditing import audited, refuse
 from survival.experiment.columns import check_inputs, located
 from survival.experiment.config import Experiment, load
 from survival.experiment.fingerprints import code_hash, hash_of, versions
+from survival.experiment.kept_customers import write_customers
 from survival.experiment.progress import steps
 from survival.experiment.results import finished, read_manifest, replacing, write_manifest, write_text
 from survival.experiment.source import Source, read
@@ -134,6 +135,7 @@ def _run_located(job: Job, force: bool, console: Console) -> None:
         files = write(report, folder, job.experiment.figures)
         study.tables.ledger.to_csv(folder / "ledger.csv", index=False, lineterminator="\n")
         study.write_episodes(folder)
+        write_customers(study, folder)
         seconds = round(time.perf_counter() - began, 3)
         facts = {"started": started.isoformat(timespec="seconds"), "seconds": seconds, "identity": identity}
         write_manifest(folder, _manifest(job, report, study, [str(f) for f in files]) | facts)

@@ -19,6 +19,7 @@ from survival.cohorts import COHORT, EVERYBODY, PERIODS, cohort_order, is_ordere
 from survival.data import Tables, open_tables
 from survival.episodes import BuiltEpisodes, Episodes, episodes
 from survival.errors import ConfigError, DataError
+from survival.estimate.cox_fit import CoxFit
 from survival.estimate.curves import Curves
 from survival.estimate.kaplan_meier import kaplan_meier
 from survival.experiment.attrition import attrition
@@ -100,6 +101,7 @@ class Study:
         self._curves: dict[str, Curves] = {}
         self._built: dict[str, BuiltEpisodes] = {}
         self._fitted: dict[str, pd.DataFrame] = {}
+        self.fits: dict[str, CoxFit] = {}  # the model of each definition that the run keeps customers' influence on
         self._lagged = False
 
     # What the config says
