@@ -113,7 +113,7 @@ class CoxTimeVaryingFitter(lifelines.CoxTimeVaryingFitter):
     def _covariates(self, df: pd.DataFrame, used: Sequence[str | None]) -> tuple[pd.Index, list[Floats]]:
         """Names (p,) and columns (n,) of the design; `self.regressors` is what predictions make theirs with."""
         rest = [name for name in df.columns if name not in used]
-        frame = df[rest] if self.formula else df.iloc[:0][rest]
+        frame = df[rest].reset_index(drop=True) if self.formula else df.iloc[:0][rest]
         self.regressors = utils.CovariateParameterMappings({"beta_": self.formula}, frame, force_no_intercept=True)
         if self.formula:
             frame = self.regressors.transform_df(frame)["beta_"]

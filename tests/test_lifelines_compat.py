@@ -250,6 +250,16 @@ def test_warnings_and_errors(frame: Frame, arguments: Any, warned: list[type], r
     assert found[1] == expected[1]
 
 
+def test_missing_values_in_a_formula_are_refused() -> None:
+    """formulaic leaves such rows out of the matrix: lifelines then has too few, or too many of an id."""
+    frame = heart().assign(age=heart()["age"].mask(heart().index == 3))
+    with pytest.raises((IndexError, ValueError)):
+        lifelines.CoxTimeVaryingFitter().fit(frame, **FIT, formula="age + year")
+    for one in (frame, frame.set_index(frame["id"] // 2)):
+        with pytest.raises(TypeError, match="NaNs were detected"):
+            CoxTimeVaryingFitter().fit(one, **FIT, formula="age + year")
+
+
 def test_collinear_columns_are_not_passed_over() -> None:
     """Rounding decides whether the matrix is singular or almost: an error, or a warning that says so."""
     frame = heart().drop(columns=["w", "site"])
@@ -324,6 +334,20 @@ def test_baseline_by_stratum() -> None:
     assert list(theirs.baseline_cumulative_hazard_.columns) == ["baseline hazard"]  # one for all strata
     two = CoxTimeVaryingFitter(strata=["site", "surgery"]).fit(frame, **FIT)
     assert list(two.baseline_survival_.columns) == [(i, j) for i in range(3) for j in range(2)]
+    assert two.baseline_survival_.columns.nlevels == 1
+
+
+def test_baseline_far_from_the_mean() -> None:
+    """Linear predictors up to 80: the risks are shifted before exp, the hazard is not."""
+    frame = heart()[["start", "stop", "event", "age"]]
+    call = {"initial_point": np.array([40.0]), "fit_options": {"max_steps": 1, "step_size": 1e-6}}
+    with pytest.warns(ConvergenceWarning):
+        theirs = lifelines.CoxTimeVaryingFitter().fit(frame, "event", **call)
+    call["initial_point"] = np.array([40.0])
+    with pytest.warns(ConvergenceWarning):
+        ours = CoxTimeVaryingFitter().fit(frame, "event", **call)
+    assert np.log(ours.predict_partial_hazard(frame).max()) > 50
+    np.testing.assert_allclose(ours.baseline_cumulative_hazard_, theirs.baseline_cumulative_hazard_, rtol=1e-6)
 
 
 def test_a_stratum_of_one_row() -> None:
