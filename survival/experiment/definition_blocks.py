@@ -91,7 +91,7 @@ def _retention(study: Study, found: Definitions, shared: dict[str, Curves], at: 
         _at_table(study, at, bool(shared)),
     ]
     means = rmst(found, shared)
-    shown = display_frame(means if shared else means.drop(columns="cohort"))
+    shown = display_frame(means if shared else means.drop(columns="cohort"), study.config.level)
     note = "The curves are of the same customers, so no log-rank test compares them: it would take them for different people."
     blocks += [
         Table("retention", "Retention curves", retention_frame(found, shared), shown=False),

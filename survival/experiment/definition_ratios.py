@@ -76,6 +76,7 @@ def _forest(study: Study, made: Compared, said: pd.DataFrame) -> Figure:
             row_labels=study.config.labels,
             notes=notes,
             note_title="Changes?",
+            level=study.config.level,
         ),
         source=("conclusions",),
     )
@@ -94,7 +95,7 @@ def ratio_blocks(study: Study, made: Compared, said: pd.DataFrame, echoes: Seque
             for name, words in out.items()
         ],
         _forest(study, made, said),
-        _conclusion_table(said, _labels(study, made)),
+        _conclusion_table(said, _labels(study, made), f"{100 * study.config.level:g}% CI"),
         Table("hazard_ratios", "Hazard ratios, all columns", frame, shown=False),
         Table("fit", "The models", table, turned(table), notes=(FIT_NOTE,)),
     ]
@@ -105,7 +106,7 @@ def _labels(study: Study, made: Compared) -> dict[str, str]:
     return {name: text for m in made.models for name, text in shown_labels(study, m).items()}
 
 
-def _conclusion_table(said: pd.DataFrame, labels: dict[str, str]) -> Table:
+def _conclusion_table(said: pd.DataFrame, labels: dict[str, str], ci: str) -> Table:
     """A row a covariate and definition: the ratio, what it says, and how it differs from the first definition's."""
     rows = said.to_dict("records")
     same = any(r["conclusion_same_covariates"] for r in rows)
@@ -113,12 +114,12 @@ def _conclusion_table(said: pd.DataFrame, labels: dict[str, str]) -> Table:
         {
             "Covariate": [labels.get(r["covariate"], covariate_label(r["covariate"])) for r in rows],
             "Definition": [r["definition"] for r in rows],
-            "HR (95% CI)": [
+            f"HR ({ci})": [
                 "–" if r["conclusion"] == NOT_COMPARED else ratio_with_interval(r["hazard_ratio"], r["ci_lower"], r["ci_upper"])
                 for r in rows
             ],
             "Conclusion": [r["conclusion"] for r in rows],
-            "Against the first (95% CI)": [
+            f"Against the first ({ci})": [
                 "–" if pd.isna(r["ratio_to_first"])
                 else ratio_with_interval(r["ratio_to_first"], r["ratio_lower"], r["ratio_upper"])
                 for r in rows

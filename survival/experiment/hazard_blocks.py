@@ -20,6 +20,7 @@ from survival.experiment.models import (
 )
 from survival.experiment.phrases import phrases
 from survival.experiment.study import Study
+from survival.experiment.table_notes import ratio_notes
 from survival.indicators import circularity
 from survival.plot.forest import covariate_label, forest
 from survival.plot.hazard import hazard_by_flag, smoothed_hazard
@@ -81,23 +82,19 @@ def _forest(study: Study, made: Models, rows: pd.DataFrame) -> Figure:
         f"from the {'robust variance, clustered by customer' if full.options.robust else 'model-based variance'}. "
         "Univariable: one term at a time. Multivariable: all terms together.",
         alt="Forest plot of hazard ratios with their intervals on a log axis; the same numbers are in the table below.",
-        figure=forest(rows, labels=study.labels, references=made.references),
+        figure=forest(rows, labels=study.labels, references=made.references, level=study.config.level),
         source=("hazard_ratios",),
     )
 
 
 def _ratio_table(study: Study, made: Models, rows: pd.DataFrame) -> Table:
-    notes = [
-        "HR: hazard ratio; CI: confidence interval. Time exposed: share of all customer days on which the flag was on "
-        "(or the level held); empty for numbers.",
-        f"Ties: {made.full.options.ties.capitalize()}. PH test: score test of proportional hazards of the multivariable model, 1 df.",
-    ]
+    labels, level = study.labels, study.config.level
     return Table(
         f"hazard_ratios_{study.slug(made.definition)}",
         f"Hazard ratios of churn, {made.definition}",
         rows,
-        display=hazard_ratio_display(rows, labels=study.labels, references=made.references),
-        notes=tuple(notes),
+        display=hazard_ratio_display(rows, labels=labels, references=made.references, level=level),
+        notes=ratio_notes(study, made),
     )
 
 
@@ -236,7 +233,12 @@ def lag_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
         blocks.append(figure)
     return [
         *blocks,
-        Table("lag_profile", "Hazard ratios (95% CI) by lag of the indicators", profile, _by_lag(study, profile)),
+        Table(
+            "lag_profile",
+            f"Hazard ratios ({study.config.level:.0%} CI) by lag of the indicators",
+            profile,
+            _by_lag(study, profile),
+        ),
     ]
 
 

@@ -52,7 +52,8 @@ def period_blocks(study: Study, made: Models, failing: Sequence[str]) -> list[Bl
             f"tenure and the others one for all; {_intervals(study, made)} Right: Wald test that a covariate's ratios are equal.",
             alt="Forest plot of hazard ratios by period of tenure for each covariate that fails the test; the table has the numbers.",
             figure=grouped_forest(
-                frame, row="period", labels=labels, counts={"events": "Churned"}, notes=notes, note_title="One ratio, p"
+                frame, row="period", labels=labels, counts={"events": "Churned"}, notes=notes, note_title="One ratio, p",
+                level=study.config.level
             ),
             source=(f"period_hazard_ratios_{slug}",),
         ),
@@ -60,7 +61,7 @@ def period_blocks(study: Study, made: Models, failing: Sequence[str]) -> list[Bl
             f"period_hazard_ratios_{slug}",
             f"Hazard ratios by period of tenure, {made.definition}",
             frame,
-            _shown(frame, labels, "period", "Period", "p_equal", "One ratio, p"),
+            _shown(frame, labels, "period", "Period", "p_equal", "One ratio, p", study.config.level),
             notes=("Churned: of all customers, in the period. Days of tenure; the last day named is inside.",),
         ),
     ]  # fmt: skip
@@ -113,7 +114,8 @@ def _subgroups(study: Study, made: Models, frame: pd.DataFrame) -> list[Block]:
                 f"for the number of tests. Churned: in the level.",
                 alt=f"Forest plot: for each covariate its hazard ratio in every level of {shown}; the table subgroups has the numbers.",
                 figure=grouped_forest(
-                    mine, row="level", labels=labels, counts={"events": "Churned"}, notes=notes, note_title="Interaction, p"
+                    mine, row="level", labels=labels, counts={"events": "Churned"}, notes=notes, note_title="Interaction, p",
+                    level=study.config.level
                 ),
                 source=("subgroups",),
             )
@@ -166,7 +168,7 @@ def _sensitivity(study: Study, made: Models, frame: pd.DataFrame) -> list[Block]
             caption=f"The multivariable model as configured and with one setting changed at a time ({sizes}); "
             f"{_intervals(study, made)} Not compared: the indicator reads the table whose silence is that churn.",
             alt="Forest plot: for each covariate its hazard ratio as configured and with each other setting; the table has the numbers.",
-            figure=grouped_forest(order, row="value", labels=labels),
+            figure=grouped_forest(order, row="value", labels=labels, level=study.config.level),
             source=("sensitivity",),
         ),
     ]  # fmt: skip
@@ -182,7 +184,7 @@ def _slug(name: str) -> str:
 
 
 def _shown(
-    frame: pd.DataFrame, labels: Mapping[str, str], row: str, row_title: str, test: str, test_title: str
+    frame: pd.DataFrame, labels: Mapping[str, str], row: str, row_title: str, test: str, test_title: str, level: float
 ) -> pd.DataFrame:
     """A row a line: covariate and test at the covariate's first line only."""
     first = ~frame["covariate"].duplicated()
@@ -191,7 +193,9 @@ def _shown(
             "Covariate": [labels.get(c, covariate_label(c)) if f else "" for c, f in zip(frame["covariate"], first)],
             row_title: frame[row],
             "Churned": [count(n) for n in frame["events"]],
-            "HR (95% CI)": [ratio_with_interval(r.hazard_ratio, r.ci_lower, r.ci_upper) for r in frame.itertuples()],
+            f"HR ({100 * level:g}% CI)": [
+                ratio_with_interval(r.hazard_ratio, r.ci_lower, r.ci_upper) for r in frame.itertuples()
+            ],
             "p": [p_value(p) for p in frame["p"]],
             test_title: [p_value(p) if f else "" for p, f in zip(frame[test], first)],
         }

@@ -296,7 +296,8 @@ class Study:
 
     def display(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The frame as it is shown: formatted, and without the column `definition` where there is but one."""
-        return display_frame(frame if len(self.definitions) > 1 else frame.drop(columns="definition"))
+        kept = frame if len(self.definitions) > 1 else frame.drop(columns="definition")
+        return display_frame(kept, self.config.level)
 
     def report(self, blocks: Sequence[Block], headline: str) -> Report:
         """The report of these blocks under the config's title; `headline` is its sentence on the index page."""

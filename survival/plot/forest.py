@@ -48,6 +48,7 @@ def forest(
     references: Mapping[str, str] | None = None,
     title: str = "",
     by: str = "model",
+    level: float = 0.95,
     more: str = "higher churn rate",
     less: str = "lower churn rate",
 ) -> Drawing:
@@ -55,13 +56,13 @@ def forest(
 
     `hazard_ratios`: columns covariate, hazard_ratio, ci_lower, ci_upper, p, and `by` (model, or definition) for up to four sets
     side by side. NA hazard_ratio: 'not estimable'. Rows keep the frame's order. `labels`: covariate -> what to call it.
-    `references`: factor -> its reference level, drawn as a row above that factor's levels.
+    `references`: factor -> its reference level, drawn as a row above that factor's levels. `level`: of the intervals.
     """
     if len(hazard_ratios) == 0:
         return style.message("No hazard ratio was estimated.")
     sets = _sets(hazard_ratios, by)
     rows = _rows(hazard_ratios, sets, by, labels or {}, references or {})
-    figure = _draw(rows, sets, title, more, less)
+    figure = _draw(rows, sets, title, more, less, level)
     left_out = hazard_ratios[by].nunique() - len(sets) if sets != [""] else 0
     if left_out:
         w, h = figure.get_size_inches()
@@ -122,7 +123,7 @@ def axis_limits(rows: Sequence[Row]) -> tuple[float, float]:
     return max(low, min([1 / WIDEST, *(r / 1.5 for r in ratios)])), min(high, max([WIDEST, *(1.5 * r for r in ratios)]))
 
 
-def _draw(rows: list[Row], sets: list[str], title: str, more: str, less: str) -> Drawing:
+def _draw(rows: list[Row], sets: list[str], title: str, more: str, less: str, level: float) -> Drawing:
     names = [style.wrap(r.label, 2.5 - 0.15 * r.indent, 8.5) for r in rows]
     lines = [(line, r.indent) for n, r in zip(names, rows) for line in n.split("\n")]
     left = max(1.0, max(style.text_width(line, 8.5) + 0.15 * indent for line, indent in lines)) + 0.3
@@ -143,7 +144,7 @@ def _draw(rows: list[Row], sets: list[str], title: str, more: str, less: str) ->
     x = left + axis + 0.2
     for i, one in enumerate(sets):
         colour = style.text_colour(LOOKS[i][0]) if len(sets) > 1 else style.INK
-        _column(figure, rows, texts[one], one, x, wide[one], column, bottom, colour)
+        _column(figure, rows, texts[one], one, x, wide[one], column, bottom, colour, level)
         if len(sets) > 1:
             _key(figure, x + 0.05, bottom + ROW * len(rows) + 0.39, i)
         x += wide[one] + column + 0.2
@@ -229,7 +230,7 @@ def _labels(figure: Drawing, rows: Sequence[Row], names: Sequence[str], left: fl
 
 def _column(
     figure: Drawing, rows: Sequence[Row], texts: Sequence[str], one: str, x: float, wide: float, column: float,
-    bottom: float, colour: str,
+    bottom: float, colour: str, level: float,
 ) -> None:  # fmt: skip
     w, h = figure.get_size_inches()
     n = len(rows)
@@ -237,7 +238,7 @@ def _column(
     if one:
         shift = 0.17 if colour != style.INK else 0  # room for the marker
         figure.text((x + shift) / w, (top + 0.39) / h, one.capitalize(), color=colour, fontweight="bold", va="center")
-    figure.text(x / w, (top + 0.1) / h, "HR (95% CI)", fontsize=8.5, color=style.SOFT)
+    figure.text(x / w, (top + 0.1) / h, f"HR ({100 * level:g}% CI)", fontsize=8.5, color=style.SOFT)
     figure.text((x + wide + column) / w, (top + 0.1) / h, "p", fontsize=8.5, color=style.SOFT, ha="right")
     for i, (row, text) in enumerate(zip(rows, texts)):
         y = (bottom + ROW * (n - i - 0.5)) / h

@@ -48,6 +48,7 @@ def grouped_forest(
     note_title: str = "",
     title: str = "",
     looks: bool = True,
+    level: float = 0.95,
     more: str = "higher churn rate",
     less: str = "lower churn rate",
 ) -> Drawing:
@@ -57,12 +58,13 @@ def grouped_forest(
     stand for them ('' or NA elsewhere). Blocks and lines keep the frame's order. `labels`, `row_labels`: what to call groups and
     rows. `counts`: column -> its title, written beside each line. `notes`: group -> text at the right of the covariate's own line
     (a test), under `note_title`. `looks`: the same row has the same colour and marker in every block; else all look alike.
+    `level`: of the intervals.
     """
     if len(ratios) == 0:
         return style.message("No hazard ratio was estimated.")
     lines = _lines(ratios, group, row, labels or {}, row_labels or {}, list(counts or {}))
     notes = {(labels or {}).get(k, covariate_label(k)): v for k, v in (notes or {}).items()}
-    return _draw(lines, list((counts or {}).values()), notes, note_title, title, looks, (more, less))
+    return _draw(lines, list((counts or {}).values()), notes, note_title, title, looks, (more, less), level)
 
 
 def _lines(
@@ -96,7 +98,7 @@ def _lines(
 
 def _draw(
     lines: list[_Line], titles: list[str], notes: Mapping[str, str], note_title: str, title: str, looks: bool,
-    sides: tuple[str, str],
+    sides: tuple[str, str], level: float,
 ) -> Drawing:  # fmt: skip
     rows = [line for line in lines if line.row is not None]
     key = INDENT if looks else 0.12
@@ -119,7 +121,7 @@ def _draw(
         _point(axes, line, looks)
     _texts(figure, lines, numbers, bottom + body, left, counts, looks)
     right = left + sum(counts) + AXIS + 0.25
-    _heads(figure, titles, bottom + body, left, counts, right, wide + last)
+    _heads(figure, titles, bottom + body, left, counts, right, wide + last, f"HR ({100 * level:g}% CI)")
     if notes:
         _notes(figure, lines, notes, note_title, bottom + body, width)
     if title:
@@ -208,7 +210,14 @@ def _texts(
 
 
 def _heads(
-    figure: Drawing, titles: Sequence[str], top: float, left: float, counts: Sequence[float], right: float, wide: float
+    figure: Drawing,
+    titles: Sequence[str],
+    top: float,
+    left: float,
+    counts: Sequence[float],
+    right: float,
+    wide: float,
+    ratios: str,
 ) -> None:
     w, h = figure.get_size_inches()
     y = (top + 0.1) / h
@@ -216,7 +225,7 @@ def _heads(
     for text, column in zip(titles, counts):
         x += column
         figure.text((x - 0.08) / w, y, text, fontsize=SIZE, color=style.SOFT, ha="right")
-    figure.text(right / w, y, "HR (95% CI)", fontsize=SIZE, color=style.SOFT)
+    figure.text(right / w, y, ratios, fontsize=SIZE, color=style.SOFT)
     figure.text((right + wide - 0.07) / w, y, "p", fontsize=SIZE, color=style.SOFT, ha="right")
 
 

@@ -52,7 +52,7 @@ def schoenfeld(
         axes.set_title(_title(labels or {}, str(covariate), p, panel_w), fontsize=9, linespacing=1.1)
     w, h = figure.get_size_inches()
     figure.text(left / w, 0.32 / h, "Tenure in months of 30.4375 days" if horizon >= 70 else "Tenure in days")
-    key = "Solid: β(t), 95% band. Dashed: the model's constant. Dotted: HR 1"
+    key = "Solid: β(t), pointwise band. Dashed: the model's constant. Dotted: HR 1"
     figure.text(left / w, 0.12 / h, key, fontsize=8, color=style.SOFT)
     if title:
         figure.text(left / w, 1 - 0.08 / h, title, fontweight="bold", fontsize=9.5, va="top")

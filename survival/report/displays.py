@@ -18,9 +18,15 @@ from survival.plot.numbers import (
     ratio_with_interval,
 )
 
+_CI = "(CI)"  # in the columns, until the level is written
+
 
 def hazard_ratio_display(
-    hazard_ratios: pd.DataFrame, *, labels: Mapping[str, str] | None = None, references: Mapping[str, str] | None = None
+    hazard_ratios: pd.DataFrame,
+    *,
+    labels: Mapping[str, str] | None = None,
+    references: Mapping[str, str] | None = None,
+    level: float = 0.95,
 ) -> pd.DataFrame:
     """One row a covariate: exposure, churns, and for each model HR (95% CI) and p; at the end the PH test of the last model.
 
@@ -37,17 +43,18 @@ def hazard_ratio_display(
             rows.append(_reference(factor, (references or {})[factor], models, labels or {}))
         label = (labels or {}).get(str(covariate), covariate_label(str(covariate)))
         rows.append(_row(hazard_ratios[hazard_ratios["covariate"] == covariate], label, models))
-    return pd.DataFrame(rows, columns=_columns(models), dtype=object).fillna("")
+    frame = pd.DataFrame(rows, columns=_columns(models), dtype=object).fillna("")
+    return frame.rename(columns=lambda c: c.replace(_CI, f"({100 * level:g}% CI)"))
 
 
 def _columns(models: list[str]) -> list[str]:
-    pairs = [c for m in models for c in (f"{m.capitalize()} HR (95% CI)", f"p, {m}")]
+    pairs = [c for m in models for c in (f"{m.capitalize()} HR {_CI}", f"p, {m}")]
     return ["Covariate", "Time exposed", "Churned while exposed", *pairs, "PH test, p"]
 
 
 def _reference(factor: str, level: str, models: list[str], labels: Mapping[str, str]) -> dict[str, str]:
     row = {"Covariate": f"{labels.get(factor, covariate_label(factor))}: {level}"}
-    return row | {f"{m.capitalize()} HR (95% CI)": "reference" for m in models}
+    return row | {f"{m.capitalize()} HR {_CI}": "reference" for m in models}
 
 
 def _row(rows: pd.DataFrame, label: str, models: list[str]) -> dict[str, str]:
@@ -60,12 +67,12 @@ def _row(rows: pd.DataFrame, label: str, models: list[str]) -> dict[str, str]:
         "PH test, p": p_value(last["ph_p"]),
     }
     for model, r in by_model.items():
-        row[f"{model.capitalize()} HR (95% CI)"] = ratio_with_interval(r["hazard_ratio"], r["ci_lower"], r["ci_upper"])
+        row[f"{model.capitalize()} HR {_CI}"] = ratio_with_interval(r["hazard_ratio"], r["ci_lower"], r["ci_upper"])
         row[f"p, {model}"] = MISSING if is_missing(r["hazard_ratio"]) else p_value(r["p"])
     return row
 
 
-def retention_display(retention_at: pd.DataFrame) -> pd.DataFrame:
+def retention_display(retention_at: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """One row a cohort, one column a tenure: retention with its interval.
 
     `retention_at`: one definition's rows of retention_at.csv. A cohort not observed that long has an en dash.
@@ -76,4 +83,6 @@ def retention_display(retention_at: pd.DataFrame) -> pd.DataFrame:
         for r in retention_at.to_dict("records")
     }
     rows = [[str(c), *(cells.get((c, t), MISSING) for t in tenures)] for c in pd.unique(retention_at["cohort"])]
-    return pd.DataFrame(rows, columns=["Cohort", *(f"{count(t)} days (95% CI)" for t in tenures)], dtype=object)
+    return pd.DataFrame(
+        rows, columns=["Cohort", *(f"{count(t)} days ({100 * level:g}% CI)" for t in tenures)], dtype=object
+    )

@@ -82,8 +82,11 @@ def _places(values: pd.Series | pd.DataFrame) -> Callable[[Any], str]:
     return lambda x: numbers.decimal(x, places)
 
 
-def display_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame as strings under readable headers; numbers as journals write them, by the column's name."""
+def display_frame(frame: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+    """The frame as strings under readable headers; numbers as journals write them, by the column's name.
+
+    `level`: of the intervals, said above their limits.
+    """
     out = []
     for i, column in enumerate(map(str, frame.columns)):
         values = frame.iloc[:, i]
@@ -94,7 +97,7 @@ def display_frame(frame: pd.DataFrame) -> pd.DataFrame:
             text = [write(v) for v in values.tolist()]
         else:
             text = [numbers.MISSING if numbers.is_missing(v) or v == "" else str(v) for v in values]
-        out.append(pd.Series(text, dtype=object, name=header(column)))
+        out.append(pd.Series(text, dtype=object, name=header(column).replace("95% CI", f"{100 * level:g}% CI")))
     return pd.concat(out, axis=1) if out else pd.DataFrame()
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from survival.report.document import Report, Table
+from survival.report.docx import table_docx
 from survival.report.render import drawings, drawn, to_html, to_markdown
 from survival.report.saved import document_files
-from survival.report.tables import csv_text, table_html, table_latex
+from survival.report.tables import csv_text, table_html, table_latex, table_markdown
 
 FORMATS = ("svg", "png")  # of figures, unless others are asked for; pdf is a third
 
@@ -16,7 +17,7 @@ FORMATS = ("svg", "png")  # of figures, unless others are asked for; pdf is a th
 def write(report: Report, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Write the report into `folder` (made if need be) and return the files, relative to it, in order.
 
-    tables/NAME.csv for every table; .tex and .html for those shown; figures/NAME.svg and .png, or `formats`, for every
+    tables/NAME.csv for every table; .tex, .html, .md and .docx for those shown; figures/NAME.svg and .png, or `formats`, for every
     figure; document.json, from which all of it can be made again (`read_document`). Nothing else in the folder is
     touched. Errors of the file system are raised as they are: the caller writes beside its target.
     """
@@ -43,4 +44,6 @@ def table_files(table: Table) -> dict[str, bytes]:
     if table.shown:
         files[f"tables/{table.name}.tex"] = table_latex(table).encode()
         files[f"tables/{table.name}.html"] = (table_html(table) + "\n").encode()
+        files[f"tables/{table.name}.md"] = table_markdown(table).encode()
+        files[f"tables/{table.name}.docx"] = table_docx(table)
     return files
