@@ -63,7 +63,7 @@ class CoxTimeVaryingFitter(lifelines.CoxTimeVaryingFitter):
         rows = _rows(df, event_col, start_col, stop_col, weights_col)
         by = [] if self.strata is None else utils._to_list(self.strata)
         who = [] if id_col is None else [id_col]
-        for name in [*by, *who]:
+        for name in [*by, *(who if robust else ())]:
             if df[name].isna().any():  # lifelines leaves such strata out of the fit, and says nothing
                 raise TypeError(f"NaNs were detected in column '{name}'.")
         shown = _under_keys(rows, df, [*by, *who], sort=bool(by and who))
