@@ -10,7 +10,7 @@ import pytest
 
 import survival.estimate.warm_start as warm_start
 from survival.errors import SeparationError
-from survival.estimate.cox import cox
+from survival.estimate.cox import cox, cox_univariable
 from survival.estimate.efron_ties import efron_terms
 
 SUMS = {
@@ -116,3 +116,20 @@ def test_robust_variance_adds_up_score_residuals_in_any_order(clusters: int) -> 
     ordered = cox(frame.sort_values("cluster"), "flag + number + skewed", start="start", cluster="cluster",
                   weights="weight", strata="region")  # fmt: skip
     np.testing.assert_allclose(ordered.variance, fit.variance, rtol=1e-9)
+
+
+@pytest.mark.parametrize("rows", [4_000, 120_000])
+def test_univariable_fits_share_a_start_and_equal_separate_ones(rows: int) -> None:
+    frame = many_episodes(rows)
+    options = {"start": "start", "strata": "region", "weights": "weight", "cluster": "customer"}
+    together = cox_univariable(frame, "flag + number + plan", **options)
+    assert list(together) == ["flag", "number", "plan"]
+    assert together["plan"].names == ("plan[T.pro]", "plan[T.team]")
+    for term, fit in together.items():
+        alone = cox(frame, term, **options)
+        np.testing.assert_allclose(fit.coefficients, alone.coefficients, rtol=1e-10)
+        np.testing.assert_allclose(fit.variance, alone.variance, rtol=1e-9, atol=1e-15)
+        np.testing.assert_allclose(fit.model_variance, alone.model_variance, rtol=1e-9, atol=1e-15)
+        assert fit.log_likelihood_null == pytest.approx(alone.log_likelihood_null, rel=1e-14)
+        assert fit.score_statistic == pytest.approx(alone.score_statistic, rel=1e-11)
+        pd.testing.assert_frame_equal(fit.proportional_hazards(), alone.proportional_hazards(), rtol=1e-6)

@@ -9,7 +9,7 @@ from typing import Any
 from survival.errors import ArgumentError
 from survival.estimate.cox_data import CoxData, data_from_flows, data_from_frame
 from survival.estimate.cox_fit import CoxFit
-from survival.estimate.cox_fitting import fit_columns
+from survival.estimate.cox_fitting import fit_columns, shared_start
 from survival.estimate.cox_options import Options, checked_options, one_of
 from survival.flows.table import Flows
 
@@ -74,7 +74,8 @@ def cox_univariable(frame: Any, formula: str, **options: Any) -> dict[str, CoxFi
     one_of("not_estimable", not_estimable, ("raise", "drop"))
     data, settings = prepare(frame, *checked_options(formula, **options))
     drop = not_estimable == "drop"
-    return {term: fit_columns(data, settings, columns, drop) for term, columns in data.coding.terms.items()}
+    shared = shared_start(data, settings)
+    return {term: fit_columns(data, settings, columns, drop, shared) for term, columns in data.coding.terms.items()}
 
 
 def prepare(frame: Any, options: Options, robust: bool | None) -> tuple[CoxData, Options]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from survival.estimate.cox_objective import FIRTH_NOISE, objective_of, penalties
 from survival.estimate.cox_options import Options
 from survival.estimate.elastic_net import maximise_penalised
 from survival.estimate.newton import NOISE, Maximum, invert, maximise
-from survival.estimate.objectives import CoxPoint, Objective, Partial, start_of
+from survival.estimate.objectives import CoxPoint, Objective, Partial, PartialPoint, start_of
 from survival.estimate.partial_likelihood import Likelihood
 from survival.estimate.residuals import robust_meat
 from survival.estimate.risk_sets import Floats, Ints
@@ -24,13 +25,16 @@ from survival.estimate.warm_start import ENOUGH, Preview, samples_of
 from survival.findings import Finding
 
 
-def fit_columns(data: CoxData, options: Options, columns: Sequence[int], drop: bool) -> CoxFit:
-    """Fit the model of these columns; with `drop`, without those that cannot be estimated."""
+def fit_columns(
+    data: CoxData, options: Options, columns: Sequence[int], drop: bool, shared: SharedStart | None = None
+) -> CoxFit:
+    """Fit the model of these columns; with `drop`, without those that cannot be estimated. shared: beta = 0 of all columns, when
+    many models start there."""
     kept, findings = list(columns), list(data.episodes.findings if data.episodes is not None else ())
     while True:
         part = data.columns(kept)
         try:
-            maximum = find_maximum(part, options)
+            maximum = find_maximum(part, options, None if shared is None else shared.of(kept))
         except EstimationError as error:
             left = [j for j in kept if data.names[j] not in error.covariates]
             if not drop or not error.covariates or not left:
@@ -41,12 +45,15 @@ def fit_columns(data: CoxData, options: Options, columns: Sequence[int], drop: b
         return _result(data, part, options, columns, kept, maximum, tuple(findings))
 
 
-def find_maximum(data: CoxData, options: Options) -> Maximum[CoxPoint]:
-    """The maximum in the inner units, after the checks that name what has no estimate."""
+def find_maximum(data: CoxData, options: Options, start: tuple[CoxPoint, Floats] | None = None) -> Maximum[CoxPoint]:
+    """The maximum in the inner units, after the checks that name what has no estimate. start: the point at beta = 0 and its
+    information, where they are known."""
     estimability.refuse_constant(data.low, data.high, data.names)
     objective = objective_of(data, options)
-    null = start_of(objective, data.x.shape[1])
-    null_information = objective.information(null)
+    if start is None:
+        null = start_of(objective, data.x.shape[1])
+        start = null, objective.information(null)
+    null, null_information = start
     ridge, lasso = penalties(data, options)
     free = not options.firth and not (ridge + lasso).any()
     if not (ridge + lasso).all():
@@ -76,6 +83,31 @@ def find_maximum(data: CoxData, options: Options) -> Maximum[CoxPoint]:
     if maximum.runaway:
         refuse_separated(np.flatnonzero(estimability.leading(maximum.direction)))
     return maximum
+
+
+@dataclass(frozen=True, eq=False)
+class SharedStart:
+    """The partial likelihood at beta = 0 and its information (p, p), of all columns: one pass for all models that start there."""
+
+    point: Likelihood
+    information: Floats
+
+    def of(self, columns: Sequence[int]) -> tuple[CoxPoint, Floats]:
+        """The same of some columns."""
+        at, index = self.point, np.ix_(columns, columns)
+        sums = replace(at.sums, s1=at.sums.s1[:, columns], e1=at.sums.e1[:, columns])
+        return PartialPoint(replace(at, beta=at.beta[columns], score=at.score[columns], sums=sums)), self.information[
+            index
+        ]
+
+
+def shared_start(data: CoxData, options: Options) -> SharedStart | None:
+    """None where the objective is not the partial likelihood itself."""
+    objective = objective_of(data, options)
+    if not isinstance(objective, Partial):
+        return None
+    null = start_of(objective, data.x.shape[1])
+    return SharedStart(null.likelihood, objective.information(null))
 
 
 def _preview(data: CoxData, objective: Objective) -> dict[str, Any]:

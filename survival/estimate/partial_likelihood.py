@@ -117,7 +117,9 @@ def _pass_part(
 ) -> tuple[float, Floats, Floats, Floats, Floats]:
     """`_pass` over some rows, block by block in cache; stops at a predictor whose exp is out of range."""
     p, k = x.shape[1], sets.slots
-    step = max(_PASS_VALUES // p, 4 * k)  # the sums of a block are K x p: blocks must not be small beside them
+    step = max(
+        min(_PASS_VALUES // p, 8 * BLOCK), 4 * k
+    )  # the sums of a block are K x p: blocks must not be small beside them
     top, s0, s1 = -np.inf, np.zeros(k), np.zeros((k, p))
     e0, e1 = np.zeros(k), np.zeros((k, p))
     moves, ones = _Moves(sets, min(step, part.stop - part.start)), np.ones(min(step, part.stop - part.start))
@@ -125,7 +127,10 @@ def _pass_part(
         rows = slice(low, min(low + step, part.stop))
         z, r = x[rows], risk[rows]
         if beta is not None:
-            np.dot(z, beta, out=r)
+            if p == 1:  # a product with one column is slow
+                np.multiply(z[:, 0], beta[0], out=r)
+            else:
+                np.dot(z, beta, out=r)
             if offset is not None:
                 r += offset[rows]
             if shift:

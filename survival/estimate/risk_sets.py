@@ -96,6 +96,16 @@ class RiskSets:
         """(n,), (n,): the slots [a, b) at which each episode is at risk."""
         return self.between[:, 0], self.between[:, 1]
 
+    def thinned(self, every: int) -> RiskSets:
+        """The risk sets of every `every`-th episode, from the first; slots without events of theirs are left out."""
+        if every not in self._samples:
+            self._samples[every] = _every(self, every)
+        return self._samples[every]
+
+    @cached_property
+    def _samples(self) -> dict[int, RiskSets]:
+        return {}
+
     @cached_property
     def unit(self) -> bool:
         """Whether every episode weighs 1."""
@@ -177,8 +187,7 @@ def flow_risk_sets(flows: Flows, stratum: Ints | None = None, strata: int = 1, *
     )
 
 
-def thinned(sets: RiskSets, every: int) -> RiskSets:
-    """The risk sets of every `every`-th episode, from the first; slots without events of theirs are left out."""
+def _every(sets: RiskSets, every: int) -> RiskSets:
     mine = sets.event_row % every == 0
     weight, count, slot = sets.event_weight[mine], sets.event_count[mine], sets.event_slot[mine]
     kept = np.zeros(sets.slots, bool)

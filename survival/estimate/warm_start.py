@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import linalg
 
-from survival.estimate.risk_sets import Floats, RiskSets, thinned
+from survival.estimate.risk_sets import Floats, RiskSets
 
 if TYPE_CHECKING:
     from survival.estimate.objectives import Partial
@@ -73,7 +73,7 @@ def samples_of(sets: RiskSets, x: Floats, offset: Floats | None) -> list[tuple[R
         return []
     found = []
     for stride in _STRIDES:
-        few = thinned(sets, stride)
+        few = sets.thinned(stride)
         if few.event_row.size >= _EVENTS * x.shape[1]:
             found.append((few, np.ascontiguousarray(x[::stride]), None if offset is None else offset[::stride].copy()))
     return found
