@@ -251,4 +251,8 @@ class CoxFit:
     def _held(self, what: str) -> tuple[CoxData, Likelihood]:
         if self._data is None:
             raise ArgumentError(f"{what} needs the data, which a saved fit does not carry: fit again with cox(...)")
+        if self.options.ties == "exact" and what in ("residuals", "proportional_hazards", "time_varying_effects"):
+            raise ArgumentError(
+                f"{what}: ties='exact' has no residuals of single events; fit with ties='efron' for them"
+            )
         return self._data

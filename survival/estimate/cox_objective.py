@@ -25,7 +25,7 @@ def objective_of(data: CoxData, options: Options) -> Objective:
     partial = Partial(data.sets, data.x, data.offset)
     if options.ties == "exact":
         return ExactTies(partial)
-    return Firth(partial) if options.firth else partial
+    return Firth(partial, data.scale) if options.firth else partial
 
 
 def penalties(data: CoxData, options: Options) -> tuple[Floats, Floats]:

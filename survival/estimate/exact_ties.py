@@ -22,9 +22,10 @@ from survival.estimate.partial_likelihood import Likelihood, information
 from survival.estimate.risk_sets import Floats, Ints
 from survival.estimate.tied_members import TiedMembers, tied_members
 
-_MOST_TERMS = 400_000_000  # members x Fourier terms of one evaluation: some 20 seconds
+_MOST_TERMS = 100_000_000  # members x Fourier terms of one evaluation: some 20 seconds
 _TERMS_ALIVE = 2_000_000
 _TAIL = -45.0  # log of what the Fourier sum may leave out, relatively
+_SMALL = 50.0  # minus the log of the size at which later Fourier terms are left out
 _DIRECTION = 1e-3
 
 
@@ -112,7 +113,9 @@ class ExactTies:
         tilt, share = _tilt(linear, count, part.first, d)
         each = np.repeat(tilt, np.diff(np.append(part.first, group.size)))
         logs = np.add.reduceat(count * np.logaddexp(0.0, linear + each), part.first) - d * tilt
-        weight, held, log_probability = _fourier(share, count, part.first, d, part.terms)
+        spread_of_sum = np.add.reduceat(count * share * (1 - share), part.first)
+        kept = int(_kept(np.full(d.size, part.terms), spread_of_sum).max())
+        weight, held, log_probability = _fourier(share, count, part.first, d, part.terms, kept)
         expected = np.stack(
             [np.add.reduceat(held * (count * x[:, j])[:, None], part.first, axis=0) for j in range(x.shape[1])], axis=2
         )
@@ -148,13 +151,13 @@ def _tilt(linear: Floats, count: Floats, first: Ints, deaths: Floats) -> tuple[F
 
 
 def _fourier(
-    share: Floats, count: Floats, first: Ints, deaths: Floats, terms: int
+    share: Floats, count: Floats, first: Ints, deaths: Floats, terms: int, kept: int
 ) -> tuple[NDArray[np.complex128], NDArray[np.complex128], Floats]:
-    """Weights (s, h) of the terms, tilted shares (c, h), and the log probability (s,) that the sum is `deaths`.
+    """Weights (s, kept) of the terms, tilted shares (c, kept), and the log probability (s,) that the sum is `deaths`.
 
-    terms is odd, so that no angle is π; h = (terms + 1) / 2, the others being their conjugates.
+    terms is odd, so that no angle is π; the second half are conjugates of the first, whose last may be left out.
     """
-    angle = 2 * np.pi * np.arange((terms + 1) // 2) / terms
+    angle = 2 * np.pi * np.arange(kept) / terms
     turn = np.exp(1j * angle)
     factor = 1 + share[:, None] * (turn - 1)
     held = share[:, None] * turn / factor
@@ -168,7 +171,8 @@ def _fourier(
 def _parts(members: TiedMembers) -> list[_Part]:
     """The slots in parts of a bounded size, in each of which all have the number of terms of the largest."""
     terms = fourier_terms(members.deaths, members.at_risk)
-    cost = float((members.lengths * (terms + 1) // 2).sum())
+    kept = _kept(terms, members.deaths * (1 - members.deaths / members.at_risk) / 2)
+    cost = float((members.lengths * kept).sum())
     if cost > _MOST_TERMS:
         raise ArgumentError(
             f"ties='exact' is too much work here: {members.deaths.size:,} tied event times with up to "
@@ -177,12 +181,18 @@ def _parts(members: TiedMembers) -> list[_Part]:
         )
     first, parts, low = members.first, [], 0
     while low < terms.size:
-        size = np.cumsum(members.lengths[low:]) * np.maximum.accumulate(terms[low:] + 1) // 2
+        size = np.cumsum(members.lengths[low:]) * np.maximum.accumulate(kept[low:])
         high = low + max(1, int(np.searchsorted(size, _TERMS_ALIVE, side="right")))
         begin, end = int(first[low]), int(first[high]) if high < first.size else members.group.size
         parts.append(_Part(begin, end, first[low:high] - begin, slice(low, high), int(terms[low:high].max())))
         low = high
     return parts
+
+
+def _kept(terms: Ints, variance: Floats) -> Ints:
+    """How many of the terms (s,) are not negligible: the sizes fall as exp(-2 variance sin²(angle / 2))."""
+    furthest = 2 * np.arcsin(np.minimum(1.0, np.sqrt(_SMALL / 2 / np.maximum(variance, 1e-300))))
+    return np.minimum((terms + 1) // 2, np.ceil(terms * furthest / (2 * np.pi)).astype(np.intp) + 1)
 
 
 def fourier_terms(deaths: Floats, at_risk: Floats) -> Ints:

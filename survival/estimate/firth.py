@@ -33,10 +33,11 @@ class FirthPoint:
 
 
 class Firth:
-    """The partial likelihood with Firth's penalty."""
+    """The partial likelihood with Firth's penalty; scale (p,) of the columns, for the determinant in the user's units."""
 
-    def __init__(self, partial: Partial) -> None:
+    def __init__(self, partial: Partial, scale: Floats) -> None:
         self.partial = partial
+        self._unit = float(np.log(scale).sum())
 
     def evaluate(self, beta: Floats) -> FirthPoint | None:
         """At `beta`; None where it, or the determinant, is not finite."""
@@ -49,7 +50,7 @@ class Firth:
             return None
         inverse = np.asarray(np.linalg.inv(information), np.float64)
         score = at.score + penalty_gradient(self.partial.sets, self.partial.x, at, inverse)
-        return FirthPoint(at.beta, at.log_likelihood + log_det / 2, score, at, information)
+        return FirthPoint(at.beta, at.log_likelihood + log_det / 2 + self._unit, score, at, information)
 
     def information(self, at: CoxPoint) -> Floats:
         """(p, p) of the likelihood without its penalty."""
