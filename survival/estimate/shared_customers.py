@@ -24,7 +24,7 @@ def retention_by_customer(
 
     `entry`, `exit_` (n,) tenures with entry < exit, `churned` (n,) whether the spell ended in churn at `exit_`, `customer`
     (n,) whose it is. NaN beyond the last tenure at which somebody was at risk. The squared influences of one sample add
-    up to Greenwood's variance (customers with one spell each).
+    up to the variance of the infinitesimal jackknife (R's survfit(robust = TRUE)); with one spell each from 0, Greenwood's.
     """
     time, events, at_risk = _risk(entry, exit_, churned)
     left = at_risk - events
