@@ -85,7 +85,7 @@ def prepare(frame: Any, options: Options, robust: bool | None) -> tuple[CoxData,
         if given or robust:
             raise ArgumentError(
                 f"flows have no {' or '.join(given or ['robust variance'])}: they are sums over customers. "
-                "Fit the frame of episodes instead"
+                "Fit the frame of episodes instead, or give the fit from flows its episodes by robust_from(...)"
             )
         return data_from_flows(frame, options), options
     data = data_from_frame(frame, options)

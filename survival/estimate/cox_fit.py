@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from survival.errors import ArgumentError
-from survival.estimate import cox_diagnostics, cox_prediction
+from survival.estimate import cox_diagnostics, cox_prediction, cox_streaming
 from survival.estimate.baseline import Baseline, at_zero, survival_band
 from survival.estimate.concordance import Concordance, concordance
 from survival.estimate.cox_data import CoxData
@@ -242,6 +242,26 @@ class CoxFit:
         Raises ArgumentError for columns, levels or strata that were not fitted and for pieces that overlap.
         """
         return cox_prediction.predict_survival(self, path_or_rows, tenures, given_tenure)
+
+    def robust_from(
+        self,
+        batches: Iterable[Any],
+        *,
+        customer: str = "customer",
+        start: str | None = "start",
+        stop: str = "stop",
+        event: str = "event",
+        cluster: str | None = None,
+        weights: str | None = None,
+    ) -> CoxFit:
+        """The same fit with the cluster-robust variance, from the episodes in one pass: for fits from flows, which have none.
+
+        batches: frames or Arrow batches of episodes (as `BuiltEpisodes.batches()` gives) with the covariates and strata of the fit,
+        all of them, once. The rows of a customer (or cluster) follow each other, from one batch to the next too; memory is that
+        of a batch. Raises ArgumentError when they are not the fit's episodes, or a customer comes in pieces.
+        """
+        columns = cox_streaming.Columns(start, stop, event, customer, cluster, weights)
+        return cox_streaming.robust_from(self, batches, columns)
 
     def _model_inner(self) -> Floats:
         """Inverse information of the inner columns (q, q)."""

@@ -51,6 +51,8 @@ def robust_meat(sets: RiskSets, x: Floats, at: Likelihood, weight: Floats, unit:
     ordered = unit if order is None else unit[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1], [True])))
     terms = score_terms(sets, at)
+    slot = np.full(sets.rows, -1, np.int32)
+    slot[sets.event_row] = sets.event_slot
 
     def part(units: slice) -> Floats:
         meat = np.zeros((x.shape[1], x.shape[1]))
@@ -59,7 +61,7 @@ def robust_meat(sets: RiskSets, x: Floats, at: Likelihood, weight: Floats, unit:
             for cuts in pieces:
                 rows: Any = slice(int(cuts[0]), int(cuts[-1]))
                 rows = rows if order is None else order[rows]
-                sums = sums + terms.summed(sets.between[rows], x[rows], at.risk[rows], weight[rows], rows, cuts)
+                sums = sums + terms.summed(sets.between[rows], x[rows], at.risk[rows], weight[rows], slot[rows], cuts)
             meat += sums.T @ sums
         return meat
 
@@ -83,21 +85,22 @@ def _blocks_of_units(starts: Ints, units: slice) -> Iterator[list[Ints]]:
 @dataclass(frozen=True, eq=False)
 class ScoreTerms:
     """What score residuals are made of, by slot: hazard (K,), share of ties (K,), and one table (3 K, p) of the mean covariates
-    that a risk set, a tie and an event take away; event_slot (n,) is -1 where an episode has no event."""
+    that a risk set, a tie and an event take away."""
 
     hazard: Floats
     tied: Floats
     table: Floats
-    event_slot: NDArray[np.int32]
 
     def summed(
-        self, between: NDArray[np.int32], x: Floats, risk: Floats, weight: Floats, rows: Any, starts: Ints
+        self, between: NDArray[np.int32], x: Floats, risk: Floats, weight: Floats, slot: NDArray[np.int32], starts: Ints
     ) -> Floats:
-        """(u, p) weighted score residuals of the rows, added up by unit; starts (u + 1,) where each unit's rows begin."""
+        """(u, p) weighted score residuals of m episodes, added up by unit.
+
+        between (m, 2) slots at risk; slot (m,) of its event, -1 without; starts (u + 1,) where each unit's episodes begin.
+        """
         size, k = len(x), self.hazard.size
         mass = weight * risk
         pointer = starts - starts[0]
-        slot = self.event_slot[rows]
         event = np.flatnonzero(slot >= 0)
         hazard = np.take(self.hazard, between)
         own = mass * (hazard[:, 0] - hazard[:, 1])
@@ -118,10 +121,8 @@ def score_terms(sets: RiskSets, at: Likelihood) -> ScoreTerms:
     m, s1, e1 = at.moments, at.sums.s1, at.sums.e1
     mean_hazard = cumulative(m.d2[:, None] * s1 - m.d2c[:, None] * e1)
     tied_mean = m.d2c[:, None] * s1 - m.d2cc[:, None] * e1
-    event_slot = np.full(sets.rows, -1, np.int32)
-    event_slot[sets.event_row] = sets.event_slot
     table = np.concatenate((mean_hazard, tied_mean, mean_at_events(at, sets)))
-    return ScoreTerms(cumulative(m.d1), m.d1c, table, event_slot)
+    return ScoreTerms(cumulative(m.d1), m.d1c, table)
 
 
 def _score_blocks(sets: RiskSets, x: Floats, at: Likelihood, order: Ints | None) -> Iterator[tuple[int, Floats]]:
