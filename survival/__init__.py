@@ -10,11 +10,13 @@ from survival.data import DataSpec, Tables, open_tables, tables_from_frames
 from survival.episodes import BuiltEpisodes, Episodes, episodes
 from survival.estimate.cox import cox, cox_univariable
 from survival.estimate.cox_fit import CoxFit
+from survival.estimate.cox_path import cox_cross_validate, cox_path
 from survival.estimate.cumulative_incidence import cumulative_incidence
 from survival.estimate.curves import Curves
 from survival.estimate.fine_gray import cox_by_cause, fine_gray
 from survival.estimate.gray_test import gray_test
 from survival.estimate.hazard import hazard
+from survival.estimate.hypotheses import compare_fits
 from survival.estimate.kaplan_meier import kaplan_meier
 from survival.estimate.landmark import landmark
 from survival.estimate.permutation import permutation_test
@@ -43,8 +45,11 @@ __all__ = [
     "Indicator",
     "Spells",
     "Tables",
+    "compare_fits",
     "cox",
     "cox_by_cause",
+    "cox_cross_validate",
+    "cox_path",
     "cox_univariable",
     "cumulative_incidence",
     "episodes",
