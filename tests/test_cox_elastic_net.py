@@ -10,7 +10,7 @@ import pytest
 
 from survival.errors import ArgumentError
 from survival.estimate.cox import cox
-from survival.estimate.cox_path import cox_path, cox_cross_validate
+from survival.estimate.cox_path import cox_cross_validate, cox_path
 from survival.flows.frames import episode_arrays, flows_of
 
 NAMES = [f"x{j}" for j in range(8)]
