@@ -45,17 +45,11 @@ class Episodes:
         tables = self.spells.tables
         quantities = Quantities.of(tables, _channels(self.indicators))
         name = tables.engine.fresh("episodes")
-        table: ir.Table | None = None
-        for k in range(tables.buckets):
-            part = tables if tables.buckets == 1 else tables.bucket(k)
-            rows = _bucket(part, self.spells.bucket(k), self.indicators, self.update_every, quantities)
-            if table is None:
-                table = tables.engine.create(name, rows)
-            else:
-                tables.engine.insert(name, rows)
-            if progress is not None:
-                progress(k + 1, tables.buckets)
-        assert table is not None  # there is at least one bucket
+
+        def rows(part: Tables) -> ir.Table:
+            return _bucket(part, part.mine(self.spells.at_risk), self.indicators, self.update_every, quantities)
+
+        table = tables.filled(name, rows, progress)
         return self.counted(table)
 
     def counted(self, table: ir.Table) -> BuiltEpisodes:
@@ -146,7 +140,7 @@ class BuiltEpisodes:
         """The same rows as Arrow batches, bucket by bucket, each customer's rows together and in order."""
         tables, rows = self.spells.tables, self.expression()
         for k in range(tables.buckets):
-            part = tables.mine(rows, k)
+            part = tables.bucket(k).mine(rows)
             yield from tables.engine.batches(part.order_by("customer", "spell", "start"))
 
     def frame(self) -> pd.DataFrame:

@@ -20,6 +20,10 @@ class DataError(SurvivalError):
     """A table that cannot be used: names the table, the column and the first offending rows."""
 
 
+class MemoryLimitError(DataError):
+    """The data engine ran out of memory; what is computed for customers apart is then tried for fewer of them at once."""
+
+
 class EstimationError(SurvivalError, ValueError):
     """Something that cannot be estimated; a named answer, not a failure of the program.
 

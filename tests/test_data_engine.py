@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import ibis
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pytest
-from raw_tables import customers, frame, opened, rows
+from raw_tables import customers, epoch, frame, opened, rows
 
-from survival.data import DataSpec, Engine, open_tables, tables_from_frames
-from survival.errors import DataError
+from survival.churn import Inactivity, spells
+from survival.data import DataSpec, Engine, Tables, as_of, open_tables, tables_from_frames
+from survival.episodes import episodes
+from survival.errors import DataError, MemoryLimitError
+from survival.flows.door import flows
+from survival.indicators import Usage
 
 
 def numbers(n: int) -> ibis.expr.types.Table:
@@ -46,7 +53,7 @@ def test_tables_are_created_filled_read_and_dropped(tmp_path: Path) -> None:
 def test_memory_and_disk_that_run_out_are_said(tmp_path: Path) -> None:
     with Engine(tmp_path, memory_limit="20MB", threads=1) as engine:
         rows_ = numbers(3_000_000).mutate(k=ibis._.x.hash())
-        with pytest.raises(DataError, match="ran out of memory: .*Use more buckets"):
+        with pytest.raises(DataError, match="ran out of memory: .*SURVIVAL_MEMORY"):
             engine.create("wide", rows_.mutate(all=rows_.k.collect().over(order_by=rows_.k)))
 
 
@@ -83,6 +90,76 @@ def test_buckets_part_the_customers() -> None:
     with opened({"customers": customers("a"), "orders": orders}) as tables:
         assert tables.buckets == 1
         assert tables.bucket(0) is tables
+
+
+def test_a_bucket_too_large_for_the_memory_is_halved() -> None:
+    orders = frame("customer_id ordered_on", *[(f"c{i % 7}", f"2024-02-{1 + i:02d}") for i in range(20)])
+    with opened({"customers": customers(*(f"c{i}" for i in range(7))), "orders": orders}, buckets=2) as tables:
+        tried: list[list[int]] = []
+        told: list[tuple[int, int]] = []
+
+        def some(part: Tables) -> ir.Table:
+            tried.append([c for (c,) in rows(part, "customers", "customer")])
+            if len(tried[-1]) > 2:
+                raise MemoryLimitError("too many at once")
+            return part.mine(tables.facts["orders"])
+
+        made = tables.filled("some", some, lambda done, parts: told.append((done, parts)))
+        # 7 customers in 2 buckets, then each of both in two, then one of the quarters
+        assert tried == [[0, 1, 2], [0], [1, 2], [3, 4], [5, 6]]
+        assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+        assert sorted(map(repr, tables.engine.rows(made))) == sorted(
+            map(repr, tables.engine.rows(tables.facts["orders"]))
+        )
+    with (
+        opened({"customers": customers("a"), "orders": orders}) as tables,
+        pytest.raises(MemoryLimitError, match="too many"),
+    ):
+        tables.filled("none", lambda part: (_ for _ in ()).throw(MemoryLimitError("too many")))
+
+
+@pytest.mark.parametrize("buckets", [1, 2])
+def test_memory_that_runs_out_costs_time_and_nothing_else(monkeypatch: pytest.MonkeyPatch, buckets: int) -> None:
+    """Spells, episodes and flows in four times as many parts are those of the buckets."""
+    usage = frame("customer_id used_on", *[(f"c{i % 9}", f"2024-03-{1 + i:02d}") for i in range(30)])
+    people = customers(*(f"c{i}" for i in range(9)))
+    create, failed = Engine.create, Counter[str]()
+
+    def short(engine: Engine, name: str, expression: ir.Table) -> ir.Table:
+        failed[name] += 1
+        if failed[name] <= 2:
+            raise MemoryLimitError("short of memory")
+        return create(engine, name, expression)
+
+    def computed(tables: Tables) -> tuple[Any, ...]:
+        parts: list[int] = []
+        found = spells(tables, Inactivity(window=20))
+        built = episodes(found, {"sum": Usage(window=7)}).build(lambda done, of: parts.append(of))
+        counted = flows(built, ["sum"])
+        at_risk = tables.engine.rows(found.table.order_by("customer"))
+        return at_risk, built.frame().to_dict(), counted.entered.tolist(), counted.events.tolist(), parts[-1]
+
+    with opened({"customers": people, "usage": usage}, buckets=buckets) as tables:
+        *whole, one = computed(tables)
+        monkeypatch.setattr(Engine, "create", short)
+        *in_parts, many = computed(tables)
+    assert in_parts == whole
+    assert sum(whole[3]) == 9
+    assert (one, many) == (buckets, 4 * buckets)
+    assert sorted(name.partition("__")[0] for name, n in failed.items() if n > 2) == ["episodes", "flows", "spells"]
+
+
+@pytest.mark.parametrize("buckets", [1, 3])
+def test_what_was_known_on_a_day_has_the_same_customers_in_buckets(buckets: int) -> None:
+    """Of who signed up by then, whatever their numbers: the others' numbers are missing between them."""
+    days = [f"2024-{1 + (5 * i) % 12:02d}-10" for i in range(30)]
+    people = pd.DataFrame({"customer_id": [f"c{i:02d}" for i in range(30)], "signed_up_on": days})
+    orders = frame("customer_id ordered_on", *[(f"c{i:02d}", days[i]) for i in range(30)])
+    with opened({"customers": people, "orders": orders}, buckets=buckets) as tables:
+        known = as_of(tables, epoch("2024-06-30"))
+        found = spells(known, Inactivity(window=20, table="orders"))
+        assert known.n_customers == found.customers == sum(day <= "2024-06-30" for day in days)
+        assert found.churns == sum(day <= "2024-06-10" for day in days)
 
 
 def test_the_number_of_buckets_follows_the_largest_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,10 +67,6 @@ class Spells:
     def _total(self, column: str) -> int:
         return int(self.counts.loc[self.counts["aside"].isna(), column].sum())
 
-    def bucket(self, k: int) -> ir.Table:
-        """The spells of bucket k of customers that are at risk."""
-        return self.tables.mine(self.at_risk, k)
-
 
 def spells(tables: Tables, definition: Definition, *, warm_up: int | None = None) -> Spells:
     """The spells of all customers under `definition`, materialised bucket by bucket in the scratch database.
@@ -82,15 +78,7 @@ def spells(tables: Tables, definition: Definition, *, warm_up: int | None = None
     if tables.from_day is not None and tables.until_day is not None and tables.from_day > tables.until_day:
         raise DataError("observed: from lies after until; nothing can be observed")
     name = tables.engine.fresh("spells")
-    table: ir.Table | None = None
-    for k in range(tables.buckets):
-        part = tables if tables.buckets == 1 else tables.bucket(k)
-        rows = _placed(part, definition.outcomes(part), days)
-        if table is None:
-            table = tables.engine.create(name, rows)
-        else:
-            tables.engine.insert(name, rows)
-    assert table is not None  # there is at least one bucket
+    table = tables.filled(name, lambda part: _placed(part, definition.outcomes(part), days))
     _conserve(tables, table)
     counts = _counts(tables, table)
     _somebody(definition, counts)

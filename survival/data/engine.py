@@ -20,7 +20,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from survival.errors import DataError
+from survival.errors import DataError, MemoryLimitError
 
 T = TypeVar("T")
 
@@ -138,8 +138,8 @@ class Engine:
                 raise
             raise KeyboardInterrupt from error
         except duckdb.OutOfMemoryException as error:
-            raise DataError(
-                f"the data engine ran out of memory: {plainly(error)}. Use more buckets, or a larger memory limit"
+            raise MemoryLimitError(
+                f"the data engine ran out of memory: {plainly(error)}. Give it more: SURVIVAL_MEMORY=8GiB"
             ) from error
         except duckdb.IOException as error:
             raise DataError(

@@ -21,9 +21,11 @@ def as_of(tables: Tables, day: int) -> Tables:
     """
     customers = tables.customers.filter(tables.customers.signup <= day)
     known = {name: _known(table, CONTRACT[name], day) for name, table in tables.facts.items()}
-    return replace(
-        tables, customers=customers, facts=known, until_day=day, n_customers=tables.engine.count(customers), findings=()
-    )
+    numbers = (
+        range(tables.n_customers) if tables.numbers is None else tables.numbers
+    )  # of all: some are missing between
+    n = tables.engine.count(customers)
+    return replace(tables, customers=customers, facts=known, until_day=day, n_customers=n, findings=(), numbers=numbers)
 
 
 def _known(rows: ir.Table, logical: LogicalTable, day: int) -> ir.Table:

@@ -44,7 +44,8 @@ def open_tables(
 
     `root` is where relative paths start. `need` names the tables and the columns that definitions and indicators read
     (None: everything configured), `optional` the columns that are read where a source has them (`may_need(...)`; None: the
-    quantity of usage and the end_reason of subscriptions). `workspace` is the folder for the scratch database, `progress` is told each step.
+    quantity of usage and the end_reason of subscriptions). `workspace` is the folder for the scratch database, `progress`
+    is told each step.
     Raises DataError, which names every problem at once.
     """
     engine = Engine(workspace, memory_limit=memory_limit, threads=threads, timezone=spec.observed.timezone)

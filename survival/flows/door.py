@@ -55,18 +55,8 @@ def _whole_spells(spells: Spells) -> ir.Table:
 
 def _counted(tables: Tables, rows: ir.Table, names: list[str], attributes: list[str]) -> pd.DataFrame:
     """time, the columns `names`, and the counts: one GROUP BY a bucket, then one over their results."""
-    if tables.buckets == 1:
-        return tables.engine.arrow(_grouped(rows, tables, names, attributes)).to_pandas()
     name = tables.engine.fresh("flows")
-    partial: ir.Table | None = None
-    for k in range(tables.buckets):
-        mine = tables.mine(rows, k)
-        counted = _grouped(mine, tables.bucket(k), names, attributes)
-        if partial is None:
-            partial = tables.engine.create(name, counted)
-        else:
-            tables.engine.insert(name, counted)
-    assert partial is not None  # there is at least one bucket
+    partial = tables.filled(name, lambda part: _grouped(part.mine(rows), part, names, attributes))
     frame = tables.engine.arrow(_summed(partial, names)).to_pandas()
     tables.engine.drop(name)
     return frame
