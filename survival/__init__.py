@@ -13,6 +13,7 @@ from survival.estimate.cox_fit import CoxFit
 from survival.estimate.cox_path import cox_cross_validate, cox_path
 from survival.estimate.cumulative_incidence import cumulative_incidence
 from survival.estimate.curves import Curves
+from survival.estimate.discrete_cox import discrete_cox
 from survival.estimate.fine_gray import cox_by_cause, fine_gray
 from survival.estimate.gray_test import gray_test
 from survival.estimate.hazard import hazard
@@ -52,6 +53,7 @@ __all__ = [
     "cox_path",
     "cox_univariable",
     "cumulative_incidence",
+    "discrete_cox",
     "episodes",
     "extrapolate",
     "fine_gray",

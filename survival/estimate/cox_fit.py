@@ -26,6 +26,31 @@ from survival.estimate.tenure_effects import TenureCoding
 from survival.findings import Finding
 
 
+def coefficient_table(
+    names: Sequence[str], coefficients: Floats, model: Floats, variance: Floats, level: float, robust: bool
+) -> pd.DataFrame:
+    """The columns of `CoxFit.tidy`, from the coefficients (p,), the model's variance (p, p) and that of the inference."""
+    used = np.sqrt(np.diag(variance))
+    z = coefficients / used
+    half = stats.norm.ppf(0.5 + level / 2) * used
+    with np.errstate(over="ignore"):
+        ratio, lower, upper = (np.exp(coefficients + shift) for shift in (0.0, -half, half))
+    return pd.DataFrame(
+        {
+            "covariate": list(names),
+            "coef": coefficients.copy(),
+            "hazard_ratio": ratio,
+            "ci_lower": lower,
+            "ci_upper": upper,
+            "se": np.sqrt(np.diag(model)),
+            "robust_se": used if robust else np.full(len(names), np.nan),
+            "z": z,
+            "p": 2 * stats.norm.sf(np.abs(z)),
+            "level": level,
+        }
+    )
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class CoxFit:
     """A fitted Cox model of p columns, of which q were estimable; all arrays are read-only.
@@ -107,26 +132,9 @@ class CoxFit:
         The interval is of the hazard ratio; z, p and the interval use the robust variance when the fit is
         robust. What is not estimable is NaN throughout, and has its reason in `findings`.
         """
-        nothing = np.full(len(self.names), np.nan)
-        se = np.sqrt(np.diag(self.model_variance))
-        used = np.sqrt(np.diag(self.variance))
-        z = self.coefficients / used
-        half = stats.norm.ppf(0.5 + self.options.level / 2) * used
-        with np.errstate(over="ignore"):
-            ratio, lower, upper = (np.exp(self.coefficients + shift) for shift in (0.0, -half, half))
-        return pd.DataFrame(
-            {
-                "covariate": list(self.names),
-                "coef": self.coefficients.copy(),
-                "hazard_ratio": ratio,
-                "ci_lower": lower,
-                "ci_upper": upper,
-                "se": se,
-                "robust_se": used if self.options.robust else nothing,
-                "z": z,
-                "p": 2 * stats.norm.sf(np.abs(z)),
-                "level": self.options.level,
-            }
+        options = self.options
+        return coefficient_table(
+            self.names, self.coefficients, self.model_variance, self.variance, options.level, options.robust
         )
 
     def glance(self) -> pd.DataFrame:

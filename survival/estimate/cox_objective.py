@@ -48,13 +48,22 @@ def profile_intervals(
     best: Maximum[CoxPoint] = Maximum(beta, at, information, at, information, 0, False, np.zeros_like(beta))
     noise = FIRTH_NOISE if options.firth else NOISE
     profile = Profiler(objective, best, ridge, float(data.sets.deaths.sum()), noise)
-    ends = np.array([profile.interval(j, level) for j in columns]) / data.scale[list(columns), None]
+    return profile_table(profile, names, columns, level, data.scale)
+
+
+def profile_table(
+    profile: Profiler, names: Sequence[str], columns: Sequence[int], level: float, scale: Floats
+) -> pd.DataFrame:
+    """covariate, coef, hazard_ratio, ci_lower, ci_upper, p, level of these columns; scale (p,) of the inner units."""
+    unit = scale[list(columns)]
+    ends = np.array([profile.interval(j, level) for j in columns]) / unit[:, None]
+    coef = profile.best.beta[list(columns)] / unit
     with np.errstate(over="ignore"):
         return pd.DataFrame(
             {
                 "covariate": list(names),
-                "coef": beta[list(columns)] / data.scale[list(columns)],
-                "hazard_ratio": np.exp(beta[list(columns)] / data.scale[list(columns)]),
+                "coef": coef,
+                "hazard_ratio": np.exp(coef),
                 "ci_lower": np.exp(ends[:, 0]),
                 "ci_upper": np.exp(ends[:, 1]),
                 "p": [profile.p_value(j) for j in columns],

@@ -118,6 +118,24 @@ def highest_at_risk(sets: RiskSets, z: Floats) -> Floats:
     return _largest(begin, end, z[row], sets.slots)
 
 
+def tells_apart(sets: RiskSets, x: Floats, direction: Floats) -> bool:
+    """Whether at each event time everybody who leaves has an x'direction at least as large as all who stay."""
+    z = x @ leading(direction)
+    spread = float(np.ptp(z))
+    if not np.isfinite(spread) or spread == 0:
+        return False
+    if sets.episodes:
+        row, begin, end = _intervals(sets)
+        end = end.copy()
+        end[sets.event_row] -= 1
+        highest = _largest(begin, end, z[row], sets.slots)
+    else:
+        staying = np.cumsum(sets.moves.toarray(), axis=0)
+        np.subtract.at(staying, (sets.event_slot, sets.event_row), sets.event_weight)
+        highest = np.where(staying > 1e-9 * np.abs(staying).max(), z, -np.inf).max(axis=1)
+    return bool((z[sets.event_row] >= highest[sets.event_slot] - _DIRECTION * spread).all())
+
+
 def leading(direction: Floats) -> Floats:
     """The direction without the coordinates that are only settling (x has variance 1)."""
     size = np.abs(direction)

@@ -22,6 +22,7 @@ from survival.estimate.risk_sets import Floats
 
 if TYPE_CHECKING:
     from survival.estimate.cox_fit import CoxFit
+    from survival.estimate.discrete_cox import DiscreteFit
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,7 +69,7 @@ class Hypothesis:
 
 
 def wald_test(
-    fit: CoxFit, hypothesis: str | Sequence[str] | Any, value: Any = None, robust: bool | None = None
+    fit: CoxFit | DiscreteFit, hypothesis: str | Sequence[str] | Any, value: Any = None, robust: bool | None = None
 ) -> Hypothesis:
     """See `CoxFit.hypothesis`."""
     if robust and not fit.options.robust:
@@ -92,8 +93,8 @@ def wald_test(
 
 
 def _test(
-    matrix: Floats, values: Floats, labels: tuple[str, ...], beta: Floats, variance: Floats, fit: CoxFit,
-    robust: bool | None,
+    matrix: Floats, values: Floats, labels: tuple[str, ...], beta: Floats, variance: Floats,
+    fit: CoxFit | DiscreteFit, robust: bool | None,
 ) -> Hypothesis:  # fmt: skip
     spread = matrix @ variance @ matrix.T
     unit = np.sqrt(np.diag(spread))
