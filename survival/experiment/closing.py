@@ -14,6 +14,7 @@ from survival.experiment.study import Study
 from survival.plot.numbers import count
 from survival.report.document import Block, Bullets, Facts, Findings, Paragraph, Preformatted, Section, Table
 from survival.report.methods import methods_hazard_ratios, methods_retention, references
+from survival.report.methods_curves import methods_topics
 
 AUDIT_COLUMNS = ["id", "severity", "subject", "message", "figure", "allowed"]
 
@@ -65,13 +66,17 @@ def _methods(study: Study, retention: bool, models: Sequence[Models]) -> list[Bl
     churn = "; ".join(f"{name} ({described(study.config.churn[name])})" for name in study.definitions)
     texts = []
     if retention:
-        tests = ["logrank", *(["trend"] if study.ordered else []), "pairwise"] if study.has_cohorts else []
-        interval = study.config.retention.interval
+        how = study.config.retention
+        tests = [how.tests[0], *(["trend"] if study.ordered else []), "pairwise"] if study.has_cohorts else []
+        if study.config.study == "churn_rate":  # its curves are of everybody, or of causes
+            tests = []
         texts.append(
             methods_retention(
-                level=study.config.level, interval=interval, late_entry=study.late_entry, tests=tests, churn=churn
-            )
+                level=study.config.level, interval=how.interval, late_entry=study.late_entry, tests=tests, adjust=how.adjust,
+                churn=churn,
+            )  # fmt: skip
         )
+        texts += [said] if (said := methods_topics(study.topics)) else []
     for made in models:
         texts.append(_model_methods(study, made, churn="" if texts else churn))
     cited = references(*texts)

@@ -103,6 +103,7 @@ class Study:
         self._fitted: dict[str, pd.DataFrame] = {}
         self.fits: dict[str, CoxFit] = {}  # the model of each definition that the run keeps customers' influence on
         self._lagged = False
+        self.topics: list[str] = []
 
     # What the config says
 
@@ -272,6 +273,10 @@ class Study:
         return list(dict.fromkeys([*names, COHORT]))
 
     # What the reader is told
+
+    def used(self, *topics: str) -> None:
+        """Topics of the methods paragraph (`survival.report.methods_curves`) that what is shown rests on."""
+        self.topics += [topic for topic in topics if topic not in self.topics]
 
     def note(self, findings: Iterable[Finding], about: str = "") -> None:
         """Keep findings for the report; `about` says under which definition, where there are several."""

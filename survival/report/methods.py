@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from survival.plot.numbers import count
+from survival.report.methods_curves import CURVE_REFERENCES
 
 ASSOCIATION = (
     "Hazard ratios say how the churn rates of customers differed; "
@@ -26,7 +27,16 @@ REFERENCES = {
     "Grambsch and Therneau 1994": "Grambsch PM, Therneau TM. Proportional hazards tests and diagnostics based on weighted "
     "residuals. Biometrika 1994;81:515–526.",
 }
-_INTERVALS = {"log-log": "the log-log scale", "log": "the log scale", "plain": "the plain scale"}
+_INTERVALS = {
+    "log-log": "the log-log scale", "log": "the log scale", "plain": "the plain scale", "logit": "the logit scale",
+    "arcsin": "the arcsine scale",
+}  # fmt: skip
+_ADJUSTED = {
+    "holm": "adjusted by Holm's method (Holm 1979)",
+    "bh": "adjusted for the false discovery rate (Benjamini and Hochberg 1995)",
+    "bonferroni": "adjusted by Bonferroni's method",
+    "none": "not adjusted for their number",
+}
 
 
 def methods_retention(
@@ -35,14 +45,16 @@ def methods_retention(
     interval: str = "log-log",
     late_entry: bool = False,
     tests: Sequence[str] = ("logrank",),
+    adjust: str = "holm",
     churn: str = "",
 ) -> str:
     """The methods paragraph of retention curves. `tests` among logrank, trend, pairwise; `churn` says what counts as churn."""
+    limits = f"and {100 * level:g}% confidence intervals on {_INTERVALS.get(interval, '')} with Greenwood's variance"
+    scale = limits if interval in _INTERVALS else "and without intervals"
     text = [f"Churn: {churn.rstrip('.')}."] if churn else []
     text.append(
         "Retention was estimated by the product-limit method (Kaplan and Meier 1958), with customers still there at the "
-        f"end of observation censored and {100 * level:g}% confidence intervals on {_INTERVALS[interval]} with Greenwood's "
-        "variance."
+        f"end of observation censored {scale}."
     )
     if late_entry:
         text.append(
@@ -53,7 +65,7 @@ def methods_retention(
     if "trend" in tests:
         text.append("Trend over ordered cohorts was tested with scores 1 to k.")
     if "pairwise" in tests:
-        text.append("Pairs of cohorts were compared with p values adjusted by Holm's method (Holm 1979).")
+        text.append(f"Pairs of cohorts were compared with p values {_ADJUSTED[adjust]}.")
     return " ".join(text)
 
 
@@ -110,8 +122,9 @@ def methods_hazard_ratios(
 
 def references(*texts: str) -> tuple[str, ...]:
     """The full references of what these texts cite, in alphabetical order."""
-    cited = {key for key in REFERENCES for text in texts if key in text}
-    return tuple(sorted(REFERENCES[key] for key in cited))
+    known = REFERENCES | CURVE_REFERENCES
+    cited = {key for key in known for text in texts if key in text}
+    return tuple(sorted(known[key] for key in cited))
 
 
 def _list(items: Sequence[str]) -> str:
