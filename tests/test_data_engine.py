@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from raw_tables import customers, epoch, frame, opened, rows
 
@@ -219,3 +221,29 @@ def test_a_query_that_the_client_trips_over_runs_on_one_thread() -> None:
         assert engine.connection.execute("SELECT current_setting('threads')").fetchall() == [(2,)]
         with pytest.raises(duckdb.InternalException, match="another"):
             engine._steadily(lambda: query("another", 9))
+
+
+@pytest.mark.parametrize("error", [duckdb.InternalException, OSError])
+@pytest.mark.parametrize("given", [0, 1, 3, 7, 10])
+def test_a_stream_that_the_client_trips_over_goes_on_where_it_stopped(
+    monkeypatch: pytest.MonkeyPatch, given: int, error: type[Exception]
+) -> None:
+    threads: list[int] = []
+    streamed = Engine._streamed
+
+    def trips(engine: Engine, expression: ir.Table, most: int) -> Iterator[pa.RecordBatch]:
+        threads.append(int(engine.connection.execute("SELECT current_setting('threads')").fetchall()[0][0]))
+        first = len(threads) == 1
+        done = 0
+        for batch in streamed(engine, expression, 3 if first else 4):
+            if first and done >= given:
+                raise error("INTERNAL Error: dict-surviving cache: column 3 changed identity")
+            yield batch
+            done += batch.num_rows
+
+    monkeypatch.setattr(Engine, "_streamed", trips)
+    with Engine(threads=2) as engine:
+        some = engine.create("some", numbers(10)).order_by("x")
+        assert [x for batch in engine.batches(some) for x in batch["x"].to_pylist()] == list(range(10))
+        assert threads == ([2] if given == 10 else [2, 1])
+        assert engine.connection.execute("SELECT current_setting('threads')").fetchall() == [(2,)]

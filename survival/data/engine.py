@@ -67,6 +67,10 @@ def plainly(error: Exception) -> str:
     return rest if rest and len(head) < 20 else text
 
 
+def _tripped(error: Exception) -> bool:
+    return "dict-surviving cache" in str(error)
+
+
 class Engine:
     """A DuckDB scratch database that runs Ibis expressions over its own tables.
 
@@ -120,11 +124,16 @@ class Engine:
         try:
             return query()
         except duckdb.InternalException as error:
-            if "dict-surviving cache" not in str(error):
+            if not _tripped(error):
                 raise
+        with self._one_thread():
+            return query()
+
+    @contextmanager
+    def _one_thread(self) -> Iterator[None]:
         self._connection.execute("SET GLOBAL threads = 1")
         try:
-            return query()
+            yield
         finally:
             self._connection.execute(f"SET GLOBAL threads = {self._threads}")
 
@@ -201,7 +210,27 @@ class Engine:
             return self._steadily(lambda: self._connection.sql(self.sql(expression)).to_arrow_table())
 
     def batches(self, expression: ir.Table, rows: int = 1_000_000) -> Iterator[pa.RecordBatch]:
-        """The rows as Arrow batches of at most `rows`, streamed from a cursor of their own."""
+        """The rows as Arrow batches of at most `rows`, streamed from a cursor of their own.
+
+        The expression orders its rows, no two of them alike: a stream that DuckDB trips over goes on where it stopped.
+        """
+        given = 0
+        try:
+            for batch in self._streamed(expression, rows):
+                given += batch.num_rows
+                yield batch
+            return
+        except (duckdb.InternalException, OSError) as error:  # within a stream the client's errors come as OSError
+            if not _tripped(error):
+                raise
+        with self._one_thread():
+            for batch in self._streamed(expression, rows):
+                rest = batch.slice(min(given, batch.num_rows))
+                given -= batch.num_rows - rest.num_rows
+                if rest.num_rows:
+                    yield rest
+
+    def _streamed(self, expression: ir.Table, rows: int) -> Iterator[pa.RecordBatch]:
         cursor = self._connection.cursor()
         try:
             with self._explained():
