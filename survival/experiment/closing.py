@@ -72,9 +72,13 @@ def _methods(study: Study, retention: bool, models: Sequence[Models]) -> list[Bl
             tests = []
         texts.append(
             methods_retention(
-                level=study.config.level, interval=how.interval, late_entry=study.late_entry, tests=tests, adjust=how.adjust,
+                level=study.config.level,
+                interval=how.interval,
+                late_entry=study.late_entry,
+                tests=tests,
+                adjust=how.adjust,
                 churn=churn,
-            )  # fmt: skip
+            )
         )
         texts += [said] if (said := methods_topics(study.topics)) else []
     for made in models:

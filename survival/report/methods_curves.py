@@ -73,8 +73,8 @@ CURVE_REFERENCES = {
     "Parzen, Wei and Ying 1997": "Parzen MI, Wei LJ, Ying Z. Simultaneous confidence intervals for the difference of two survival "
     "functions. Scandinavian Journal of Statistics 1997;24:309–314.",
     "Peto and Peto 1972": "Peto R, Peto J. Asymptotically efficient rank invariant test procedures. JRSS A 1972;135:185–207.",
-    "Prentice, Williams and Peterson 1981": "Prentice RL, Williams BJ, Peterson AV. On the regression analysis of multivariate failure time "
-    "data. Biometrika 1981;68:373–379.",
+    "Prentice, Williams and Peterson 1981": "Prentice RL, Williams BJ, Peterson AV. On the regression analysis of multivariate failure "
+    "time data. Biometrika 1981;68:373–379.",
     "Strasser and Weber 1999": "Strasser H, Weber C. On the asymptotic theory of permutation statistics. Mathematical Methods of "
     "Statistics 1999;8:220–250.",
     "Tarone and Ware 1977": "Tarone RE, Ware J. On distribution-free tests for equality of survival distributions. Biometrika "
