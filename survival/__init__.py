@@ -26,6 +26,7 @@ from survival.estimate.rank_tests import rank_test
 from survival.estimate.recurrent import mean_cumulative_count, stay_curves
 from survival.estimate.revenue import revenue_retention
 from survival.estimate.rmst import rmst
+from survival.estimate.sampling import case_cohort, sample_customers, sample_risk_sets
 from survival.estimate.smoothing import smooth_hazard
 from survival.estimate.tails import extrapolate
 from survival.findings import Finding
@@ -46,6 +47,7 @@ __all__ = [
     "Indicator",
     "Spells",
     "Tables",
+    "case_cohort",
     "compare_fits",
     "cox",
     "cox_by_cause",
@@ -73,6 +75,8 @@ __all__ = [
     "register_indicator",
     "revenue_retention",
     "rmst",
+    "sample_customers",
+    "sample_risk_sets",
     "smooth_hazard",
     "spells",
     "stay_curves",
