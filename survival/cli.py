@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -31,11 +32,22 @@ Force = Annotated[bool, typer.Option("--force", help="compute again even if noth
 
 
 @app.command()
-def run(configs: Configs, set_: Set = None, results: Results = None, force: Force = False) -> None:
-    """Run experiments; each writes results/NAME/ whole or not at all."""
+def run(
+    configs: Configs,
+    set_: Set = None,
+    results: Results = None,
+    force: Force = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", metavar="N", min=1, help="runs at a time, which share memory and cores")
+    ] = 1,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="neither read nor keep episodes of other runs")] = False,
+) -> None:
+    """Run experiments, and every point of their sweeps; each writes results/NAME/ whole or not at all."""
     from survival.experiment.run import run_all
 
-    run_all(configs, set_ or [], results, force, _console())
+    if no_cache:
+        os.environ["SURVIVAL_CACHE"] = "off"  # read by this process and by those that it starts
+    run_all(configs, set_ or [], results, force, _console(), jobs)
 
 
 @app.command()

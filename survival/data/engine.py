@@ -90,10 +90,18 @@ class Engine:
             workspace.mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="survival-", dir=workspace))
         self._threads = threads or default_threads()
-        self._connection = duckdb.connect(
+        self._names = 0
+        try:
+            self._connection = self._connected(memory_limit or default_memory_limit(), timezone)
+        except BaseException:  # Ctrl-C too: nobody else knows of the folder yet
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+
+    def _connected(self, memory_limit: str, timezone: str) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(
             str(self.folder / "scratch.duckdb"),
             config={
-                "memory_limit": memory_limit or default_memory_limit(),
+                "memory_limit": memory_limit,
                 "threads": self._threads,
                 "temp_directory": str(self.folder / "spill"),
                 "preserve_insertion_order": False,
@@ -102,9 +110,9 @@ class Engine:
                 "disable_database_invalidation": True,  # so that `_steadily` can try again
             },
         )
-        self._connection.execute("SET enable_progress_bar = false")  # the steps of a run say how far it is
-        self._connection.execute(f"SET GLOBAL TimeZone = '{ZoneInfo(timezone).key}'")
-        self._names = 0
+        connection.execute("SET enable_progress_bar = false")  # the steps of a run say how far it is
+        connection.execute(f"SET GLOBAL TimeZone = '{ZoneInfo(timezone).key}'")
+        return connection
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:

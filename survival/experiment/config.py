@@ -16,7 +16,7 @@ from survival.experiment.curve_specs import BeyondSpec, RetentionSpec
 from survival.experiment.missing import Missing
 from survival.experiment.problems import Problem, from_pydantic, render, without
 from survival.experiment.references import unresolved
-from survival.experiment.source import KeyPath, Source, read
+from survival.experiment.source import KeyPath, Setting, Source, read
 from survival.indicators import CalendarSpec, Indicator, indicator_kinds
 from survival.spec import Spec
 
@@ -104,25 +104,27 @@ class Experiment(Spec):
         return self.model_dump(mode="json", by_alias=True)
 
 
-def load(path: Path, overrides: Sequence[str] = (), studies: Sequence[str] | None = None) -> tuple[Experiment, Source]:
-    """The experiment that the YAML at `path` describes, and where each key of it stands.
+def load(
+    path: Path, overrides: Sequence[str] = (), studies: Sequence[str] | None = None, point: Sequence[Setting] = ()
+) -> tuple[Experiment, Source]:
+    """The experiment that the YAML at `path` describes (`point`: one of its sweep), and where each key of it stands.
 
     `studies` names the studies that exist (None: not checked). Raises ConfigError with every problem at once.
     """
-    experiment, source, problems = load_partly(path, overrides, studies)
+    experiment, source, problems = load_partly(path, overrides, studies, point)
     if problems or experiment is None:
         raise ConfigError(render(path, source, problems))
     return experiment, source
 
 
 def load_partly(
-    path: Path, overrides: Sequence[str] = (), studies: Sequence[str] | None = None
+    path: Path, overrides: Sequence[str] = (), studies: Sequence[str] | None = None, point: Sequence[Setting] = ()
 ) -> tuple[Experiment | None, Source, list[Problem]]:
     """The experiment without the keys that cannot be used (None: too little is left), and every problem.
 
     So one look names all that is wrong: keys, kinds, and the names that mean nothing.
     """
-    source = read(path, overrides)
+    source = read(path, overrides, point)
     source.values.setdefault("name", path.stem)
     model = experiment_model()
     values, problems, removed = source.values, list[Problem](), set[KeyPath]()
@@ -171,5 +173,10 @@ def json_schema() -> dict[str, Any]:
     """The JSON Schema of a config, for editors."""
     schema = experiment_model().model_json_schema(by_alias=True)
     schema["properties"]["extends"] = {"type": "string", "description": "a config that this one builds on"}
+    schema["properties"]["sweep"] = {
+        "type": "object",
+        "additionalProperties": {"type": "array", "minItems": 1},
+        "description": "dotted key: its values; every combination is a run of its own",
+    }
     schema["required"] = [key for key in schema["required"] if key != "name"]  # the file's name
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

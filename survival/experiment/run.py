@@ -22,8 +22,11 @@ from survival.experiment.fingerprints import code_hash, hash_of, versions
 from survival.experiment.kept_customers import write_customers
 from survival.experiment.progress import steps
 from survival.experiment.results import finished, read_manifest, replacing, write_manifest, write_text
-from survival.experiment.source import Source, read
+from survival.experiment.side_by_side import Order, side_by_side
+from survival.experiment.source import Setting, Source, read
 from survival.experiment.study import Study, needed, opened
+from survival.experiment.sweep import WHOLE, Point, points
+from survival.experiment.sweep_summary import summarise
 from survival.report.document import Report
 from survival.report.index import IndexEntry, index_html
 from survival.report.write import write
@@ -31,7 +34,7 @@ from survival.report.write import write
 
 @dataclass(frozen=True)
 class Job:
-    """One config, ready to run: nothing has been computed yet."""
+    """One config, or one point of its sweep, ready to run: nothing has been computed yet."""
 
     path: Path
     root: Path
@@ -39,6 +42,8 @@ class Job:
     source: Source
     study: studies.StudyModule
     target: Path
+    point: Point = WHOLE
+    sweep: str = ""  # the name of the config that this is a point of
 
 
 def project_root(config: Path) -> Path:
@@ -48,30 +53,52 @@ def project_root(config: Path) -> Path:
 
 
 def run_all(
-    configs: Sequence[Path], overrides: Sequence[str], results: Path | None, force: bool, console: Console
+    configs: Sequence[Path],
+    overrides: Sequence[str],
+    results: Path | None,
+    force: bool,
+    console: Console,
+    jobs: int = 1,
 ) -> None:
-    """Run each config; one that fails is said and the others go on.
+    """Run each config and each point of its sweep, `jobs` at a time; one that fails is said and the others go on.
 
     Raises ConfigError before anything is computed when a config cannot be used, SurvivalError at the end when a run failed.
     """
-    jobs = prepare(configs, overrides, results)
+    prepared = prepare(configs, overrides, results)
     failures: list[str] = []
-    for job in jobs:
-        try:
-            _run(job, force, console)
-        except SurvivalError as error:
-            failures.append(f"{job.path}: {error}")
-            if len(jobs) > 1:
-                console.print(
-                    f"{job.experiment.name}: failed; the reason is given at the end", highlight=False, markup=False
-                )
-    for folder in dict.fromkeys(job.target.parent for job in jobs):
-        try:
+    if jobs > 1 and len(prepared) > 1:
+        failures += side_by_side([_order(job, overrides, results, force) for job in prepared], jobs, console)
+    else:
+        for job in prepared:
+            try:
+                run_one(job, force, console)
+            except SurvivalError as error:
+                failures.append(f"{_called(job)}: {error}")
+                if len(prepared) > 1:
+                    text = f"{job.experiment.name}: failed; the reason is given at the end"
+                    console.print(text, highlight=False, markup=False)
+    try:
+        for sweep in dict.fromkeys((job.target.parent, job.sweep) for job in prepared if job.sweep):
+            made = [job for job in prepared if (job.target.parent, job.sweep) == sweep]
+            summarise(sweep[0] / sweep[1], sweep[1], made[0].experiment, [(job.point, job.target) for job in made])
+            console.print(
+                f"{sweep[1]}: {len(made)} runs side by side in {_shown(sweep[0] / sweep[1])}/report.html",
+                highlight=False,
+            )
+        for folder in dict.fromkeys(job.target.parent for job in prepared):
             _write_index(folder)
-        except SurvivalError as error:
-            failures.append(str(error))
+    except SurvivalError as error:
+        failures.append(str(error))
     if failures:
         raise SurvivalError("\n".join(failures))
+
+
+def _called(job: Job) -> str:
+    return f"{job.path} ({job.experiment.name})" if job.sweep else str(job.path)
+
+
+def _order(job: Job, overrides: Sequence[str], results: Path | None, force: bool) -> Order:
+    return Order(job.experiment.name, _called(job), job.path, tuple(overrides), results, force, job.point.suffix)
 
 
 def prepare(configs: Sequence[Path], overrides: Sequence[str], results: Path | None) -> list[Job]:
@@ -80,38 +107,53 @@ def prepare(configs: Sequence[Path], overrides: Sequence[str], results: Path | N
     problems: list[str] = []
     for path in configs:
         try:
-            job = job_of(path, overrides, results)
-            check_inputs(job.path, job.experiment, job.source, job.root)
-            jobs.append(job)
+            grid = points(path, overrides)
         except SurvivalError as error:
             problems.append(str(error))
-    targets = [job.target for job in jobs]
+            continue
+        for point in grid:
+            try:
+                job = job_of(path, overrides, results, point)
+                check_inputs(job.path, job.experiment, job.source, job.root)
+                jobs.append(job)
+            except SurvivalError as error:
+                problems.append(str(error))
+    targets = [*(job.target for job in jobs), *{job.target.parent / job.sweep for job in jobs if job.sweep}]
     twice = sorted({str(target) for target in targets if targets.count(target) > 1})
     problems += [f"{target}: two configs write it. Give one of them another `name:`." for target in twice]
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError("\n".join(dict.fromkeys(problems)))
     return jobs
 
 
-def job_of(path: Path, overrides: Sequence[str] = (), results: Path | None = None) -> Job:
-    """One config, checked."""
+def job_of(path: Path, overrides: Sequence[str] = (), results: Path | None = None, point: Point = WHOLE) -> Job:
+    """One config, or one point of its sweep, checked."""
     root = project_root(path)
-    known = known_studies(path, overrides, root)
-    experiment, source = load(path, overrides, list(known))
+    known = known_studies(path, overrides, root, point.settings)
+    experiment, source = load(path, overrides, list(known), point.settings)
     folder = results.resolve() if results is not None else root / "results"
-    return Job(path, root, experiment, source, known[experiment.study], folder / experiment.name)
+    study = known[experiment.study]
+    if not point.suffix:
+        return Job(path, root, experiment, source, study, folder / experiment.name)
+    name = experiment.name
+    title = f"{experiment.title or name} ({', '.join(f'{key} = {value}' for key, value in point.values)})"
+    named = experiment.model_copy(update={"name": name + point.suffix, "title": title})
+    return Job(path, root, named, source, study, folder / named.name, point, name)
 
 
-def known_studies(path: Path, overrides: Sequence[str], root: Path) -> dict[str, studies.StudyModule]:
+def known_studies(
+    path: Path, overrides: Sequence[str], root: Path, point: Sequence[Setting] = ()
+) -> dict[str, studies.StudyModule]:
     """Every study by name. The one that the config names is loaded, because it may register kinds of its own."""
     known = studies.available(root)
-    named = known.get(str(read(path, overrides).values.get("study")))
+    named = known.get(str(read(path, overrides, point).values.get("study")))
     if named is not None:
         studies.load(named)
     return known
 
 
-def _run(job: Job, force: bool, console: Console) -> None:
+def run_one(job: Job, force: bool, console: Console) -> None:
+    """Compute one job into its folder, unless nothing that it depends on has changed."""
     try:
         _run_located(job, force, console)
     except DataError as error:
@@ -169,6 +211,8 @@ def _manifest(job: Job, report: Report, study: Study, files: list[str]) -> dict[
     return {
         "name": job.experiment.name,
         "title": report.title,
+        **({"sweep": job.sweep, "point": dict(job.point.values)} if job.sweep else {}),
+        "numbers": _numbers(study),
         "study": job.experiment.study,
         "headline": report.headline or report.subtitle,
         "thumbnail": f"figures/{first.name}.png" if first and "png" in job.experiment.figures else "",
@@ -180,6 +224,12 @@ def _manifest(job: Job, report: Report, study: Study, files: list[str]) -> dict[
         "warnings": [finding.row() for finding in study.findings()],
         "files": files,
     }
+
+
+def _numbers(study: Study) -> dict[str, int]:
+    """What the index says of a run beside its headline: of the first definition."""
+    spells = study.spells(study.definitions[0])
+    return {"customers at risk": spells.customers, "churned": spells.churns}
 
 
 def _git_commit(root: Path) -> str | None:
@@ -195,14 +245,20 @@ def _git_commit(root: Path) -> str | None:
 
 
 def _write_index(results: Path) -> None:
-    entries = [
-        IndexEntry(
-            folder.name, m.get("title", folder.name), m.get("study", ""), m.get("headline", ""), m.get("thumbnail", "")
-        )
-        for folder, m in finished(results)
-    ]
+    runs = finished(results)
+    sweeps = {folder.name for folder, manifest in runs if manifest.get("points")}
+    entries = [_entry(folder, manifest) for folder, manifest in runs if manifest.get("sweep") not in sweeps]
     if entries:
         write_text(results / "index.html", index_html(entries))
+
+
+def _entry(folder: Path, manifest: dict[str, Any]) -> IndexEntry:
+    grave = [w for w in manifest.get("warnings", []) if w.get("severity") != "note" and not w.get("allowed")]
+    return IndexEntry(
+        folder.name, manifest.get("title", folder.name), manifest.get("study", ""), manifest.get("headline", ""),
+        manifest.get("thumbnail", ""), numbers={k: int(v) for k, v in manifest.get("numbers", {}).items()}, warnings=len(grave),
+        finished=str(manifest.get("started", ""))[:10], points=tuple(manifest.get("points", ())),
+    )  # fmt: skip
 
 
 def _shown(path: Path) -> str:

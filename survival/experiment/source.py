@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,25 @@ _FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
 _TEXT_UNDER = {"where", "nulls"}  # values that are text: `NO` is a country, 007 an id and NULL a word
 
 
+@dataclass(frozen=True)
+class Setting:
+    """A value for a key of a config, and where it was given."""
+
+    path: KeyPath
+    value: Any
+    place: str
+
+
 @dataclass
 class Source:
-    """A config as plain values, and where each of them stands: key path -> "file, line n"."""
+    """A config as plain values, and where each of them stands: key path -> "file, line n".
+
+    `sweep`: what stands under `sweep:`, which is no key of an experiment but makes several of one.
+    """
 
     values: dict[str, Any]
     places: dict[KeyPath, str] = field(default_factory=dict)
+    sweep: Any = None
 
     def place(self, path: KeyPath) -> str:
         """The place of a key, or of its nearest parent that is written somewhere."""
@@ -36,14 +49,17 @@ class Source:
         return ""
 
 
-def read(path: Path, overrides: Sequence[str] = ()) -> Source:
-    """The config at `path`, with what it extends merged in and `key=value` overrides applied.
+def read(path: Path, overrides: Sequence[str] = (), point: Sequence[Setting] = ()) -> Source:
+    """The config at `path`, with what it extends merged in, `key=value` overrides and the settings of a `point` applied.
 
     Maps merge deep, lists and scalars replace, null removes. Raises ConfigError for what is no YAML.
     """
     source = _read_extending(path, seen=())
     for text in overrides:
         _override(source, text)
+    source.sweep = source.values.pop("sweep", None)
+    for setting in point:
+        _set(source, setting.path, setting.value, setting.place, setting.place)
     return source
 
 
@@ -161,15 +177,20 @@ def _override(source: Source, text: str) -> None:
         raise ConfigError(f"--set {text}: the value is not YAML. Quote it, as in --set 'title=\"A: b\"'.") from None
     places: dict[KeyPath, str] = {}
     value = None if node is None else _value(node, path, "--set", places)
-    target = source.values
+    _set(source, path, value, f"--set {text}", f"--set {key.strip()}", places)
+
+
+def _set(source: Source, path: KeyPath, value: Any, said: str, place: str, places: Iterable[KeyPath] = ()) -> None:
+    """Put a value at a key, its maps made if need be; null removes."""
+    target: Any = source.values
     for part in path[:-1]:
         inner = target.setdefault(part, {})
         if not isinstance(inner, dict):
-            raise ConfigError(f"--set {text}: '{part}' holds a value and not keys, so nothing can be set below it.")
+            raise ConfigError(f"{said}: '{part}' holds a value and not keys, so nothing can be set below it.")
         target = inner
     if value is None:
         target.pop(path[-1], None)
     else:
         target[path[-1]] = value
-    for place in [*places, path]:
-        source.places[place] = f"--set {key.strip()}"
+    for here in [*places, path]:
+        source.places[here] = place

@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from survival.plot.numbers import count
 from survival.report.document import Report
 from survival.report.render import templates
 
 
 @dataclass(frozen=True)
 class IndexEntry:
-    """One run: `folder` under results/, title, study, headline, and the path of its thumbnail inside the folder ('' for none)."""
+    """One run: `folder` under results/, title, study, headline, and the path of its thumbnail inside the folder ('' for none).
+
+    `numbers`: counts by name; `warnings`: findings that the config does not allow; `finished`: its day; `points`: folders
+    of the runs that a sweep consists of.
+    """
 
     folder: str
     title: str
     study: str
     headline: str = ""
     thumbnail: str = ""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    warnings: int = 0
+    finished: str = ""
+    points: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> str:
+        """The numbers, and how many warnings, in a line."""
+        said = [f"{count(number)} {name}" for name, number in self.numbers.items()]
+        if self.warnings:
+            said.append(f"{self.warnings} warning{'' if self.warnings == 1 else 's'} of the audit")
+        return " · ".join(said)
+
+    @property
+    def runs(self) -> list[tuple[str, str]]:
+        """Of a sweep: where each run's report is, and what tells it from the others."""
+        return [
+            (quote(f"{p}/report.html"), p.removeprefix(f"{self.folder}--").replace("--", ", ")) for p in self.points
+        ]
 
     @property
     def link(self) -> str:
