@@ -14,7 +14,7 @@ from scipy import stats
 
 import survival as sv
 from survival.errors import ArgumentError, SurvivalError
-from survival.estimate.wald import coefficients_are_equal, terms_are_zero
+from survival.estimate.wald import coefficients_are_equal, inflation, terms_are_zero
 from survival.experiment import run as runs
 from survival.experiment.config import load
 from survival.experiment.models import models
@@ -198,6 +198,13 @@ def test_wald_tests() -> None:
     assert (statistic, df) == (pytest.approx((b[0] - b[1]) ** 2 / spread), 1)
     assert p == pytest.approx(stats.chi2.sf(statistic, 1))
     assert math.isnan(coefficients_are_equal(fit, ["x"])[2])
+    alone = inflation(fit).set_index("term")
+    correlation = fit.model_variance / np.outer(*(2 * [np.sqrt(np.diag(fit.model_variance))]))
+    assert alone.loc["x", "gvif"] == pytest.approx(np.linalg.inv(correlation)[0, 0]), (
+        "of one column it is the usual VIF"
+    )
+    assert alone.loc["x", "gvif"] == pytest.approx(alone.loc["g", "gvif"]), "of two terms each inflates the other"
+    assert alone.loc["g", "gvif_per_df"] == pytest.approx(alone.loc["g", "gvif"] ** 0.25)
     with pytest.raises(ArgumentError, match="no coefficient"):
         coefficients_are_equal(fit, ["y"])
 

@@ -1,4 +1,4 @@
-"""Wald tests that reports need: all levels of a term together, and whether several coefficients are the same."""
+"""Terms of a fit as a whole: Wald tests of all their levels, of equal coefficients, and variance inflation."""
 
 from __future__ import annotations
 
@@ -19,6 +19,27 @@ def terms_are_zero(fit: CoxFit) -> pd.DataFrame:
     """
     rows = [[term, *_joint(fit, _estimated(fit, columns), equal=False)] for term, columns in fit.terms.items()]
     return pd.DataFrame(rows, columns=["term", "statistic", "df", "p"])
+
+
+def inflation(fit: CoxFit) -> pd.DataFrame:
+    """How much the other terms inflate a term's variance: term, df, gvif, and gvif_per_df = gvif^(1 / (2 df)).
+
+    Generalised variance inflation (Fox & Monette 1992), from the correlations of the coefficients under the model-based variance,
+    as car::vif of a coxph fit. gvif_per_df of 1 df is the factor by which the standard error grows: its square is the usual VIF.
+    """
+    known = list(fit.estimated)
+    variance = fit.model_variance[np.ix_(known, known)]
+    unit = np.sqrt(np.diag(variance))
+    correlation = variance / np.outer(unit, unit)
+    whole = np.linalg.det(correlation)
+    rows = []
+    for term, columns in fit.terms.items():
+        mine = [known.index(j) for j in _estimated(fit, columns)]
+        others = [i for i in range(len(known)) if i not in mine]
+        parts = [float(np.linalg.det(correlation[np.ix_(i, i)])) if i else 1.0 for i in (mine, others)]
+        gvif = parts[0] * parts[1] / whole if mine and whole > 0 else float("nan")
+        rows.append([term, len(mine), gvif, gvif ** (1 / (2 * len(mine))) if mine else float("nan")])
+    return pd.DataFrame(rows, columns=["term", "df", "gvif", "gvif_per_df"])
 
 
 def coefficients_are_equal(fit: CoxFit, names: Sequence[str]) -> tuple[float, int, float]:

@@ -20,7 +20,7 @@ from survival.experiment.models import (
 )
 from survival.experiment.phrases import phrases
 from survival.experiment.study import Study
-from survival.experiment.table_notes import ratio_notes
+from survival.experiment.table_notes import ratio_notes, terms_table
 from survival.indicators import circularity
 from survival.plot.forest import covariate_label, forest
 from survival.plot.hazard import hazard_by_flag, smoothed_hazard
@@ -50,6 +50,7 @@ def hazard_ratio_blocks(study: Study, all_models: Sequence[Models]) -> list[Bloc
         blocks.append(_forest(study, made, mine))
         blocks.append(_ratio_table(study, made, mine))
     blocks.append(Table("hazard_ratios", "Hazard ratios, all columns", frame, shown=False))
+    blocks.append(terms_table(study, all_models))
     table = fits(list(all_models))
     blocks.append(Table("fit", "The models", table, turned(table), notes=(FIT_NOTE,)))
     return blocks

@@ -1,14 +1,17 @@
-"""What stands under a table of hazard ratios: what the columns mean, ties, variance, missing values, factors as a whole."""
+"""What stands under a table of hazard ratios: what the columns mean, ties, variance, missing values; and its terms as a whole."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+
 import pandas as pd
 
-from survival.estimate.wald import terms_are_zero
+from survival.estimate.wald import inflation, terms_are_zero
 from survival.experiment.models import Models
 from survival.experiment.study import Study
-from survival.plot.numbers import count, decimal, p_phrase, percent
+from survival.plot.forest import covariate_label
+from survival.plot.numbers import count, decimal, p_value, percent
+from survival.report.document import Table
 
 MEANING = (
     "HR: hazard ratio; CI: confidence interval. Time exposed: share of all customer days on which the flag was on "
@@ -18,13 +21,7 @@ MEANING = (
 
 def ratio_notes(study: Study, made: Models) -> tuple[str, ...]:
     """The footnotes of the table of one definition's hazard ratios."""
-    return (
-        MEANING,
-        _counted(made),
-        f"{_ties(study, made)} {_variance(made)}",
-        _missing(study, made),
-        *_factors(study, made),
-    )
+    return (MEANING, _counted(made), f"{_ties(study, made)} {_variance(made)}", _missing(study, made))
 
 
 def _counted(made: Models) -> str:
@@ -70,13 +67,33 @@ def _missing(study: Study, made: Models) -> str:
     }[rule]
 
 
-def _factors(study: Study, made: Models) -> tuple[str, ...]:
-    """Terms of several coefficients, tested as a whole."""
-    tests = terms_are_zero(made.full)
-    several: pd.DataFrame = tests[tests["df"] > 1]
-    said = [
-        f"{study.labels.get(r.term, r.term)} χ² = {decimal(r.statistic)}, {count(r.df)} df, {p_phrase(r.p)}"
-        for r in several.itertuples()
-        if np.isfinite(r.statistic)
+def term_tests(all_models: Sequence[Models]) -> pd.DataFrame:
+    """tables/terms.csv: definition, term, statistic, df, p (Wald test that all its coefficients are 0), gvif, gvif_per_df."""
+    parts = [
+        terms_are_zero(made.full)
+        .merge(inflation(made.full).drop(columns="df"), on="term")
+        .assign(definition=made.definition)
+        for made in all_models
     ]
-    return (f"All levels together (Wald tests): {'; '.join(said)}.",) if said else ()
+    columns = ["definition", "term", "statistic", "df", "p", "gvif", "gvif_per_df"]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def terms_table(study: Study, all_models: Sequence[Models]) -> Table:
+    """Each term of the multivariable models as a whole."""
+    frame = term_tests(all_models)
+    shown = pd.DataFrame(
+        {
+            **({"Churn definition": frame["definition"]} if len(study.definitions) > 1 else {}),
+            "Term": [study.labels.get(t, covariate_label(t)) for t in frame["term"]],
+            "Wald χ²": [decimal(x) for x in frame["statistic"]],
+            "df": [count(n) for n in frame["df"]],
+            "p": [p_value(p) for p in frame["p"]],
+            "Inflation of the SE": [decimal(x) for x in frame["gvif_per_df"]],
+        }
+    )
+    note = (
+        "All coefficients of a term together, from the same variance as the intervals. Inflation: factor by which the other terms widen "
+        "this one's standard error (generalised variance inflation per degree of freedom, Fox and Monette 1992); 1 where they do not."
+    )
+    return Table("terms", "Each term as a whole", frame, shown, notes=(note,))
