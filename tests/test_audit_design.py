@@ -15,6 +15,8 @@ from audit_companies import DAYS, Company, built, company, date, found, grave, o
 from survival import CohortSpec, cox, flows, kaplan_meier, parse_definition, spells, with_cohort
 from survival.audit import CATALOGUE, Case, audit, fading
 from survival.audit.ties import tie_share, ties
+from survival.churn import Cancellation
+from survival.episodes import episodes
 from survival.errors import ConservationError, StructureError
 from survival.estimate.cumulative_incidence import cumulative_incidence
 from survival.flows.frames import episode_arrays, flows_of
@@ -119,6 +121,38 @@ def test_customers_who_come_back_are_noted() -> None:
         at_risk = of_cancellation(tables)
         (finding,) = found(at_risk)["returns"]
         assert (finding.severity, finding.figure) == ("note", f"60 of {at_risk.churns}")
+
+
+def test_spells_of_one_customer_are_not_counted_as_customers() -> None:
+    """A warning with `robust: false`; else the standard errors are those clustered by customer, not by spell."""
+    made = company(26, n=400, days=100.0)
+    again = made.subscriptions()[made.left & (made.signup + made.life < 600)].head(150)
+    ended = again["ended_on"] + pd.Timedelta(days=70)
+    again = again.assign(started_on=again["ended_on"] + pd.Timedelta(days=40), ended_on=ended)
+    plan = np.where(made.rng.random(made.n) < 0.5, "basic", "pro")
+    frames = {"customers": made.customers(plan=plan), "subscriptions": pd.concat([made.subscriptions(), again])}
+    with made.tables(frames) as tables:
+        first = spells(tables, Cancellation())
+        every = spells(tables, Cancellation(spells="all"))
+        assert every.count == every.customers + 150
+        for at_risk, robust, said in (
+            (every, False, True),
+            (every, None, False),
+            (every, True, False),
+            (first, False, False),
+        ):
+            built = episodes(at_risk, {}, attributes=["plan"]).build()
+            case = Case(at_risk, built, formula="plan", robust=robust)
+            assert ("unclustered-returns" in {f.id for f in audit(case)}) == said
+        frame = episodes(every, {}, attributes=["plan"]).build().frame()
+    given = {"start": "start", "stop": "stop", "event": "event", "spell": "spell"}
+    by_customer = cox(frame, "plan", **given, customer="customer")
+    frame["both"] = frame["customer"] * 10 + frame["spell"]
+    by_spell = cox(frame, "plan", **given, customer="both", robust=True)
+    assert by_customer.options.robust  # without being asked
+    influence = by_customer.residuals("dfbeta").iloc[:, -1].groupby(frame["customer"]).sum()
+    assert by_customer.tidy()["robust_se"][0] == pytest.approx(np.sqrt((influence**2).sum()))
+    assert by_customer.tidy()["robust_se"][0] != pytest.approx(by_spell.tidy()["robust_se"][0], rel=1e-3)
 
 
 # Ties

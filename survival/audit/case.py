@@ -13,7 +13,7 @@ from survival.audit.cohorts import small_cohorts
 from survival.audit.covariates import coefficients, covariates, few_events, kinds, missing_values, switches
 from survival.audit.filters import filters
 from survival.audit.logs import logs_end_early
-from survival.audit.returns import returns
+from survival.audit.returns import returns, unclustered
 from survival.audit.structure import structure
 from survival.audit.ties import ties
 from survival.churn.spells import Spells
@@ -34,6 +34,7 @@ class Case:
     built    the episodes of the model's indicators; None when the study has no formula
     formula  of the model, with the columns by which it is stratified and its method for ties
     missing  what the config says about missing values
+    robust   what the config says about the variance; None: clustered by customer where customers have several rows
     curves   whether retention curves are drawn
     """
 
@@ -45,6 +46,7 @@ class Case:
     missing: str = "error"
     curves: bool = True
     cohort_by: str = ""
+    robust: bool | None = None
     _flows: dict[tuple[str, ...], Flows] = field(default_factory=dict, compare=False)
 
     @property
@@ -99,6 +101,7 @@ def _findings(case: Case) -> Iterator[Finding]:
     yield from attributes(spells, case.columns)
     fixed = tuple(n for n in case.strata if n in case.tables.customers.columns)  # those that do not change
     if case.formula:
+        yield from unclustered(spells, case.robust)
         yield from ties(case.counts(fixed), case.method, about, fixed)
     if COHORT in case.tables.customers.columns and case.curves:
         yield from small_cohorts(case.counts([COHORT]), about)

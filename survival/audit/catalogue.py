@@ -48,6 +48,7 @@ CATALOGUE: dict[str, str] = {
     "ties": "many leave on the same day",
     "too-many-levels": "a text covariate of very many levels",
     "unbounded-look-back": "a history that no warm-up completes",
+    "unclustered-returns": "several spells of a customer counted as if they were customers",
     # estimates
     "different-entry": "cohorts that are first observed at different tenures",
     "extrapolated": "a tail that nobody has lived yet",

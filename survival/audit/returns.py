@@ -29,6 +29,18 @@ def returns(spells: Spells, read: Collection[str]) -> tuple[Finding, ...]:
     return ()
 
 
+def unclustered(spells: Spells, robust: bool | None) -> tuple[Finding, ...]:
+    """A model-based variance (`robust: false`) although customers have several spells, which are not independent."""
+    if robust is not False or spells.count == spells.customers:
+        return ()
+    several = spells.count - spells.customers
+    message = (
+        f"{spells.customers:,} customers have {spells.count:,} spells, and with `robust: false` each counts as a customer of its own: "
+        "who left once leaves more easily again, so standard errors and p values come out too small. Leave `robust` out"
+    )
+    return (Finding("unclustered-returns", "warning", spells.definition.kind, message, f"later_spells={several}"),)
+
+
 def _finding(spells: Spells, table: str, n: int) -> Finding:
     way = (
         "`spells: all` follows them too"

@@ -36,6 +36,7 @@ def _case(study: Study, name: str) -> Case:
         method=config.model.ties,
         missing=config.model.missing,
         curves=config.study not in DRAW_NO_CURVES,
+        robust=config.model.robust,
         cohort_by=config.cohorts.by if config.cohorts else "",
     )
 
