@@ -111,6 +111,9 @@ def test_ids_and_pseudonyms_are_the_same_customers(project: Path) -> None:
     assert pseudonyms(ids).tolist() == hashed.tolist()
     assert hashed.str.fullmatch("[0-9a-f]{16}").all()
     assert not set(ids) & set(hashed)
+    named = compare(project / "ids", project / "ids").before
+    assert named.customers is not None
+    assert set(named.customers["customer"]) == set(ids)
 
 
 def test_without_kept_customers_there_are_no_intervals_and_it_says_so(project: Path) -> None:

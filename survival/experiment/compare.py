@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ _NAMES = ("name", "title", "labels", "figures", "keep_episodes", "keep_customers
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run as it lies under results/: manifest, hazard ratios, customers by pseudonym and their influence (None: not kept)."""
+    """A run as it lies under results/: manifest, hazard ratios, customers and their influence (None: not kept)."""
 
     folder: Path
     manifest: Mapping[str, Any]
@@ -43,6 +43,20 @@ class Run:
     def config(self) -> Mapping[str, Any]:
         """The resolved config."""
         return dict(self.manifest.get("config", {}))
+
+    @property
+    def names_customers(self) -> bool:
+        """Whether customers are there by their ids."""
+        return self.config.get("keep_customers") == "ids"
+
+    def hidden(self) -> Run:
+        """The run with pseudonyms for ids."""
+        if not self.names_customers:
+            return self
+        kept = [
+            f if f is None else f.assign(customer=pseudonyms(f["customer"])) for f in (self.customers, self.influence)
+        ]
+        return replace(self, customers=kept[0], influence=kept[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,20 +85,23 @@ def read_run(folder: Path) -> Run:
         )
     table = folder / "tables" / "hazard_ratios.csv"
     ratios = read_csv(table) if table.exists() else None
-    ids = manifest.get("config", {}).get("keep_customers") == "ids"
-    return Run(folder, manifest, ratios, _kept(folder / CUSTOMERS, ids), _kept(folder / INFLUENCE, ids))
+    return Run(folder, manifest, ratios, _kept(folder / CUSTOMERS), _kept(folder / INFLUENCE))
 
 
-def _kept(path: Path, ids: bool) -> pd.DataFrame | None:
-    if not path.exists():
-        return None
-    frame = pd.read_parquet(path)
-    return frame.assign(customer=pseudonyms(frame["customer"])) if ids else frame
+def _kept(path: Path) -> pd.DataFrame | None:
+    return pd.read_parquet(path) if path.exists() else None
+
+
+def _alike(one: Run, two: Run) -> tuple[Run, Run]:
+    """Both runs' customers under ids, or under pseudonyms where one run kept these."""
+    if one.names_customers == two.names_customers:
+        return one, two
+    return one.hidden(), two.hidden()
 
 
 def compare(before: Path, after: Path) -> Comparison:
     """Two runs compared. Raises ResultsError when one of the folders holds no run."""
-    one, two = read_run(before), read_run(after)
+    one, two = _alike(read_run(before), read_run(after))
     level = float(two.config.get("level", 0.95))
     both = _definitions(one, two)
     statuses, changed = _statuses(one, two, both)
@@ -108,7 +125,9 @@ def _names(before: Path, after: Path) -> tuple[str, str]:
 
 def _inputs(one: Run, two: Run) -> pd.DataFrame:
     """what, key, before, after: every key of the config, file, version and commit that is not the same."""
-    rows: list[tuple[str, ...]] = [("config", *change) for change in _changes(_flat(one.config), _flat(two.config)) if change[0] not in _NAMES]
+    rows: list[tuple[str, ...]] = [
+        ("config", *change) for change in _changes(_flat(one.config), _flat(two.config)) if change[0] not in _NAMES
+    ]
     rows += [("data", *change) for change in _changes(_files(one), _files(two))]
     rows += [
         ("version", *change) for change in _changes(one.manifest.get("versions", {}), two.manifest.get("versions", {}))

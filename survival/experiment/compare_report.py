@@ -17,7 +17,6 @@ from survival.plot.retention import retention_curves
 from survival.report.document import Block, Bullets, Figure, Paragraph, Report, Section, Table
 
 CLEAR = 0.05  # of p adjusted for the number of comparisons
-SHOWN = 40  # changed customers in the page; the CSV has all
 PAIRED = (
     "Intervals of differences come from each customer's influence on both estimates (Wei, Lin and Weissfeld 1989): customers who are "
     "in both runs make the estimates go together, and that is taken into account. p is adjusted for the number of comparisons "
@@ -159,16 +158,15 @@ def page(c: Comparison) -> Report:
 def _customer_blocks(c: Comparison) -> list[Block]:
     if c.statuses.empty:
         return []
-    shared = f"{count(c.shared or 0)} customers are in both runs."
-    listed = (
-        f"The first {min(SHOWN, len(c.changed))} of {count(len(c.changed))}, by pseudonym: a hash of the customer's id "
-        "(docs/running.md says how to find it)."
-    )
-    shown = c.changed.head(SHOWN)
+    notes = [f"{count(c.shared or 0)} customers are in both runs."]
+    if len(c.changed):
+        named = "by id" if c.before.names_customers and c.after.names_customers else "by pseudonym, a hash of the id"
+        notes.append(f"The {count(len(c.changed))} who changed are in tables/changed_customers.csv, {named}.")
+    title = f"From which status to which: {c.names[0]} to {c.names[1]}"
     return [
         Section("Customers"),
-        Table("statuses", f"From which status to which: {c.names[0]} to {c.names[1]}", c.statuses, notes=(shared,)),
-        *([Table("changed_customers", "Who changed", c.changed, shown, notes=(listed,))] if len(c.changed) else []),
+        Table("statuses", title, c.statuses, notes=tuple(notes)),
+        Table("changed_customers", "Who changed", c.changed, shown=False),
     ]
 
 
