@@ -165,6 +165,9 @@ def test_cohorts_first_seen_at_different_tenures_are_not_compared() -> None:
     found = curves.differences(5)
     assert [finding.id for finding in found.findings] == ["different-entry"]
     assert found.tidy()[["difference", "p"]].isna().all().all()
+    # Nor are they in the test that all are equal: it compares those seen from the first tenure, here but one.
+    assert curves.equality(5)[["statistic", "p"]].isna().all().all()
+    assert curves.equality(5)["df"].tolist() == [0]
     means = rmst(data, 6, start="start", by="plan").differences()
     assert [finding.id for finding in means.findings] == ["different-entry"]
     assert means.tidy()[["difference", "ratio", "p"]].isna().all().all()

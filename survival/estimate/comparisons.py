@@ -110,11 +110,13 @@ def _z(at_a: Floats, var_a: Floats, at_b: Floats, var_b: Floats, interval: str) 
 
 
 def equality(curves: Sequence[Curve], tenures: Floats, interval: str) -> pd.DataFrame:
-    """tenure, statistic, df, p: are all cohorts' retentions at a tenure equal? Cohorts not known there are left out.
+    """tenure, statistic, df, p: are all cohorts' retentions at a tenure equal? Cohorts not known there are left out, and so
+    are those first observed later than the first: their retention is not retention since the same tenure.
 
     Σ (g_i - ḡ)² / v_i with ḡ the mean weighted by 1 / v_i: chi-square with one degree less than cohorts (Klein et al. 2007).
     """
-    values = [step_values(curve, tenures) for curve in curves]
+    first = min(curve.entry for curve in curves)
+    values = [step_values(curve, tenures) for curve in curves if curve.entry == first]
     with np.errstate(invalid="ignore"):
         moved = [transformed(s, np.sqrt(v), interval) for s, v in values]
     g, se = np.array([one[0] for one in moved]), np.array([one[1] for one in moved])

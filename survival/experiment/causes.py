@@ -27,6 +27,7 @@ def cause_blocks(study: Study) -> list[Block]:
     made = {name: found for name in study.definitions if (found := _incidences(study, name)) is not None}
     if not made:
         return []
+    study.used("causes")
     blocks: list[Block] = [Section("Why do customers leave?"), Paragraph(NOTE)]
     parts, tests = [], []
     for name, (counted, incidences) in made.items():
@@ -35,6 +36,7 @@ def cause_blocks(study: Study) -> list[Block]:
         blocks += [_figure(study, name, tidy), _at(study, name, incidences)]
         if len(incidences.groups) > 1:
             order = study.cohort_labels(name)
+            study.used("gray")
             tests.append(gray_test(counted, by=COHORT, order=order).tidy().assign(definition=name))
     blocks.append(
         Table("cumulative_incidence", "Cumulative incidence", pd.concat(parts, ignore_index=True), shown=False)

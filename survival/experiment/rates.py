@@ -69,10 +69,12 @@ def rates(study: Study, name: str) -> Rates:
         raise EstimationError(
             f"{name}: no calendar month was observed from its first day to its last; observe a longer period"
         )
+    study.used("rates")
     trend = rate_trend(quarters["churned"], quarters["customers_at_start"], level) if len(quarters) > 2 else None
     _note(study, name, found, trend)
     revenue = revenue_rates(found.revenue, level) if found.revenue is not None else None
     known = revenue if revenue is not None and len(revenue) else None
+    study.used(*(["rate-trend"] if trend is not None else []), *(["revenue-rates"] if known is not None else []))
     return Rates(name, months, quarters, _compared(years, months), trend, known)
 
 
@@ -288,7 +290,8 @@ def _revenue(made: Rates, slug: str) -> list[Block]:
     name, bands = f"revenue_churn_{slug}", bands_compounded()
     notes = (
         "Monthly recurring revenue, at the start of the month, of customers who churned in it, over that of all customers then. "
-        "Interval: of a ratio of sums, wide where a few customers pay much. Contraction and expansion of who stays are not in it.",
+        "Interval: exact for an effective number of customers, wide where a few pay much. Contraction and expansion of who stays are "
+        "not in it.",
     )
     return [
         Figure(

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from survival.plot import style
 from survival.plot.style import Drawing
 
-MOST = 4
+MOST, ACROSS = 16, 4
 
 
 @style.figure_function
@@ -21,7 +21,7 @@ def simultaneous_band(
     title: str = "",
     ylabel: str = "Customers retained",
 ) -> Drawing:
-    """Draw `Curves.band().tidy`-like frames, one panel a group (up to four).
+    """Draw `Curves.band().tidy`-like frames, one panel a group (up to sixteen, four in a row).
 
     `band`: columns `by`, tenure (days), retention, ci_lower, ci_upper, band_lower, band_upper. The pointwise interval is
     filled; the limits of the band are thin lines, only where it holds.
@@ -31,19 +31,25 @@ def simultaneous_band(
         return style.message("Nobody was at risk: there is no curve to draw.")
     shown = groups[:MOST]
     horizon = float(band["tenure"].max() if horizon is None else horizon)
-    wide, high, gap = (5.6, 3.0, 0.4) if len(shown) == 1 else (3.0, 2.3, 0.35)
-    left, bottom, top = 0.8, 0.92, 0.3 + (0.25 if title else 0) if len(shown) > 1 or title else 0.15
-    figure = style.new_figure(left + len(shown) * (wide + gap) - gap + 0.25, bottom + high + top)
+    wide, high, gap = (
+        (5.6, 3.0, 0.4) if len(shown) == 1 else (3.0, 2.3, 0.35) if len(shown) <= ACROSS else (2.1, 1.5, 0.3)
+    )
+    rows, columns = -(-len(shown) // ACROSS), min(len(shown), ACROSS)
+    left, bottom, between, top = 0.8, 0.92, 0.62, 0.3 + (0.25 if title else 0) if len(shown) > 1 or title else 0.15
+    size = left + columns * (wide + gap) - gap + 0.25, bottom + rows * (high + between) - between + top
+    figure = style.new_figure(*size)
     for number, group in enumerate(shown):
-        axes = style.axes_in_inches(figure, left + number * (wide + gap), bottom, wide, high)
-        _panel(axes, band[band[by] == group], style.colours(len(shown))[number])
+        row, column = divmod(number, ACROSS)
+        corner = left + column * (wide + gap), bottom + (rows - 1 - row) * (high + between)
+        axes = style.axes_in_inches(figure, *corner, wide, high)
+        _panel(axes, band[band[by] == group], style.colours(len(shown))[number] if rows == 1 else style.NOMINAL[0])
         style.percent_axis(axes)
         axes.set_xlim(0, horizon)
-        ticks = style.tenure_ticks(horizon, 9 if len(shown) == 1 else 6)
-        style.tenure_axis(axes, ticks, label=number == 0)
-        if number:
+        ticks = style.tenure_ticks(horizon, 9 if len(shown) == 1 else 6 if rows == 1 else 5)
+        style.tenure_axis(axes, ticks, label=column == 0 and row == rows - 1, days_below=row == rows - 1)
+        if column:
             axes.set_yticklabels([])
-        else:
+        elif row == rows // 2:
             axes.set_ylabel(ylabel)
         if len(shown) > 1:
             axes.set_title(style.shorten(str(group), wide, 9, "bold"), fontsize=9, pad=4)
