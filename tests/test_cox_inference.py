@@ -373,6 +373,31 @@ def test_nested_fits_are_compared() -> None:
             compare_fits(*wrong)
 
 
+@pytest.mark.parametrize("transform", ["km", "log", "identity"])
+def test_proportional_hazards_by_term(transform: str) -> None:
+    weights = None if transform == "identity" else "weight"
+    table = fit("usage + flag + plan", weights=weights).proportional_hazards(transform, terms=True)
+    case = REFERENCE["zph_terms"][transform]
+    assert table["term"].tolist() == ["usage", "flag", "plan", "GLOBAL"]
+    for column in ("statistic", "df", "p"):
+        assert_close(table[column], case[column])
+
+
+def test_two_spells_of_a_customer_are_one_unit() -> None:
+    """The second spell begins at 0 again: allowed with `spell`, and clustered by customer."""
+    data = frame()
+    again = data.assign(spell=2, event=1 - data["event"] * (data["customer"] % 2))
+    last = again.groupby("customer")["stop"].transform("max") == again["stop"]
+    both = pd.concat([data.assign(spell=1), again.assign(event=again["event"] * last)], ignore_index=True)
+    spells = fit("usage + flag", both, spell="spell")
+    clustered = fit("usage + flag", both, customer=None, cluster="customer")
+    assert spells.options.robust
+    assert_close(spells.variance, clustered.variance, 1e-12)
+    assert spells.customers == data["customer"].nunique()
+    alone = fit("usage + flag", both.assign(row=np.arange(len(both))), customer="row", robust=True)
+    assert not np.allclose(alone.variance, spells.variance, rtol=1e-3)
+
+
 # ---- profile likelihood and Firth ----
 
 

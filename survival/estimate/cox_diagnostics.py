@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,20 @@ def proportional_hazards(
         columns[name] = np.full(len(names) + 1, np.nan)
         columns[name][place] = values
     return pd.DataFrame({"covariate": [*names, "GLOBAL"], **columns})
+
+
+def proportional_hazards_by_term(
+    terms: Mapping[str, Sequence[int]], estimated: Sequence[int], data: CoxData, at: Likelihood, transform: str
+) -> pd.DataFrame:
+    """term, statistic, df, p, over the columns of each term that were estimable; the last row is GLOBAL."""
+    g = transformed_times(data.sets, transform, data.at_risk())
+    place = {column: i for i, column in enumerate(estimated)}
+    groups = {term: [place[j] for j in columns if j in place] for term, columns in terms.items()}
+    known = [group for group in groups.values() if group]
+    test = score_test(data.sets, data.x, at, g, known)
+    table = pd.DataFrame({"statistic": test.statistic, "df": test.df, "p": test.p})
+    table.insert(0, "term", [*(term for term, group in groups.items() if group), "GLOBAL"])
+    return table
 
 
 def residuals(

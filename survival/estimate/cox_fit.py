@@ -189,12 +189,15 @@ class CoxFit:
         columns = [there.index(name) for name in names]
         return profile_intervals(names, columns, level, data, self.options, self.inner[0])
 
-    def proportional_hazards(self, transform: str = "km") -> pd.DataFrame:
+    def proportional_hazards(self, transform: str = "km", terms: bool = False) -> pd.DataFrame:
         """Score test of proportional hazards: covariate, statistic, df, p; the last row is GLOBAL. As R's cox.zph.
 
+        terms: one row a term, all columns of a text covariate together (`term` in place of `covariate`).
         transform: km, identity, log or rank (among the events). Raises ArgumentError for another one.
         """
         data, at = self._held("proportional_hazards")
+        if terms:
+            return cox_diagnostics.proportional_hazards_by_term(self.terms, self.estimated, data, at, transform)
         return cox_diagnostics.proportional_hazards(self.names, self.estimated, data, at, transform)
 
     def time_varying_effects(self, transform: str = "km", points: int = 40) -> pd.DataFrame:

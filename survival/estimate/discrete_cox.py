@@ -237,7 +237,8 @@ def _periods(data: CoxData, objective: DiscreteTime, at: DiscretePoint, level: f
     log_hazard = np.where(at.hazard > 0, log_hazard, np.inf)[live]  # all leave
     se = np.where(np.isfinite(log_hazard), np.sqrt(variance[live]), np.nan)
     half = stats.norm.ppf(0.5 + level / 2) * se
-    lower, hazard, upper = (-np.expm1(-np.exp(log_hazard + shift)) for shift in (-half, 0.0, half))
+    with np.errstate(over="ignore"):  # far from the data, as the quantity itself
+        lower, hazard, upper = (-np.expm1(-np.exp(log_hazard + shift)) for shift in (-half, 0.0, half))
     return pd.DataFrame(
         {
             "stratum": [data.strata[code] for code in sets.slot_stratum[live]],

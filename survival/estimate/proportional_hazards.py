@@ -6,6 +6,7 @@ approximation it does not assume the covariates' variance constant over time (Gr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ SPLINE_DF = 4  # as R's plot.cox.zph
 
 @dataclass(frozen=True, eq=False)
 class ScoreTest:
-    """statistic (p + 1,), df (p + 1,), p (p + 1,): each covariate, then all together."""
+    """statistic (m + 1,), df (m + 1,), p (m + 1,): each group of columns, then all together."""
 
     statistic: Floats
     df: Floats
@@ -56,8 +57,10 @@ def transformed_times(sets: RiskSets, transform: str, at_risk: Floats) -> Floats
     return g
 
 
-def score_test(sets: RiskSets, x: Floats, at: Likelihood, g: Floats) -> ScoreTest:
-    """Score test of x * g(t), per covariate and together; x (n, p), g (K,) centred."""
+def score_test(
+    sets: RiskSets, x: Floats, at: Likelihood, g: Floats, groups: Sequence[Sequence[int]] | None = None
+) -> ScoreTest:
+    """Score test of x * g(t), per group of columns (default: each its own) and together; x (n, p), g (K,) centred."""
     first = information(sets, x, at)
     cross = information(sets, x, at, g)
     second = information(sets, x, at, g * g)
@@ -65,11 +68,16 @@ def score_test(sets: RiskSets, x: Floats, at: Likelihood, g: Floats) -> ScoreTes
     u = (sets.event_weight * g[sets.event_slot]) @ x[sets.event_row]
     u = u - (g * m.d1) @ s1 + (g * m.d1c) @ e1
     variance = second - cross @ invert(first) @ cross
-    with np.errstate(divide="ignore", invalid="ignore"):
-        single = u * u / np.diag(variance)
+    if groups is None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            single = u * u / np.diag(variance)
+        df = np.append(np.ones(u.size), float(u.size))
+    else:
+        parts = [(u[list(group)], variance[np.ix_(group, group)]) for group in groups]
+        single = np.array([own @ invert(spread) @ own for own, spread in parts])
+        df = np.array([*map(len, groups), u.size], np.float64)
     together = float(u @ invert(variance) @ u)
     statistic = np.append(single, together)
-    df = np.append(np.ones(u.size), float(u.size))
     return ScoreTest(statistic, df, stats.chi2.sf(statistic, df))
 
 

@@ -144,6 +144,8 @@ wald <- function(fit, h, v = vcov(fit)) {
 }
 two <- c("usage + flag = 0", "2*planpro - plantrial = 0.3")
 table <- anova(small, middle, plain)
+zph_of <- function(fit, transform) { t <- cox.zph(fit, transform)$table; list(statistic = t[, 1], df = t[, 2], p = t[, 3]) }
+zph_terms <- list(km = zph_of(full, "km"), log = zph_of(full, "log"), identity = zph_of(plain, "identity"))
 hypotheses <- list(
   one_robust = wald(full, "planpro = plantrial"), two_robust = wald(full, two),
   two_model = wald(full, two, full$naive.var), term = wald(plain, c("planpro = 0", "plantrial = 0")),
@@ -230,6 +232,6 @@ firth <- list(
   separated_efron = firth_of(few_y, as.matrix(few[c("flag", "safe")]), "efron"))
 
 out <- list(r = R.version.string, survival = as.character(packageVersion("survival")), data = as.list(d),
-            few = as.list(few), offsets = offsets, exact = exact, varying = varying, hypotheses = hypotheses,
+            few = as.list(few), offsets = offsets, exact = exact, varying = varying, hypotheses = hypotheses, zph_terms = zph_terms,
             profiles = profiles, firth = firth)
 writeLines(json(out), file.path(here, "cox_inference.json"))
