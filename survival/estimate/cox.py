@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from survival.errors import ArgumentError
+from survival.estimate.blas_threads import one_blas_thread
 from survival.estimate.cox_data import CoxData, data_from_flows, data_from_frame
 from survival.estimate.cox_fit import CoxFit
 from survival.estimate.cox_fitting import fit_columns, shared_start
@@ -42,7 +45,7 @@ def cox(
     and strata (the columns of episodes are then not given).
     formula: formulaic's, covariates only. start: None, everybody enters at 0.
     customer, spell: whose episodes these are; overlaps and second events within one are refused. cluster (default:
-    customer): the unit of the robust variance. robust: None, when some unit has more than one row.
+    customer): the unit of the robust variance. robust: None, when some unit has more than one row or a weight is no count.
     ties: efron, breslow, or exact (the discrete likelihood of R's coxph: no weights, model variance).
     weights: case weights, as R's coxph. offset: a column added to the linear predictor.
     penalizer: a number, one for each column, or {column or term: number}; as lifelines', n x penalizer x (l1_ratio
@@ -61,8 +64,9 @@ def cox(
         time_varying=time_varying, level=level,
     )  # fmt: skip
     one_of("not_estimable", not_estimable, ("raise", "drop"))
-    data, options = prepare(frame, options, asked)
-    return fit_columns(data, options, range(len(data.names)), not_estimable == "drop")
+    with one_blas_thread():
+        data, options = prepare(frame, options, asked)
+        return fit_columns(data, options, range(len(data.names)), not_estimable == "drop")
 
 
 def cox_univariable(frame: Any, formula: str, **options: Any) -> dict[str, CoxFit]:
@@ -72,10 +76,11 @@ def cox_univariable(frame: Any, formula: str, **options: Any) -> dict[str, CoxFi
     """
     not_estimable = options.pop("not_estimable", "raise")
     one_of("not_estimable", not_estimable, ("raise", "drop"))
-    data, settings = prepare(frame, *checked_options(formula, **options))
     drop = not_estimable == "drop"
-    shared = shared_start(data, settings)
-    return {term: fit_columns(data, settings, columns, drop, shared) for term, columns in data.coding.terms.items()}
+    with one_blas_thread():
+        data, settings = prepare(frame, *checked_options(formula, **options))
+        shared = shared_start(data, settings)
+        return {term: fit_columns(data, settings, columns, drop, shared) for term, columns in data.coding.terms.items()}
 
 
 def prepare(frame: Any, options: Options, robust: bool | None) -> tuple[CoxData, Options]:
@@ -92,5 +97,7 @@ def prepare(frame: Any, options: Options, robust: bool | None) -> tuple[CoxData,
     assert data.unit is not None
     if robust is None and options.ties != "exact":
         several = (options.customer or options.cluster) and int(data.unit.max()) + 1 < data.rows
-        options = replace(options, robust=bool(several))
+        weight = None if data.episodes is None or options.weights is None else data.episodes.weight
+        sampled = weight is not None and bool((weight != np.rint(weight)).any())
+        options = replace(options, robust=bool(several) or sampled)
     return data, options

@@ -115,7 +115,9 @@ def cox_cross_validate(
     """
     data = _data(frame, formula, l1_ratio, factors, options)
     if data.unit is None or data.episodes is None:
-        raise ArgumentError("cox_cross_validate splits customers, and flows are sums over them: pass the frame of episodes")
+        raise ArgumentError(
+            "cox_cross_validate splits customers, and flows are sums over them: pass the frame of episodes"
+        )
     units = int(data.unit.max()) + 1
     if isinstance(folds, bool) or not isinstance(folds, int) or not 2 <= folds <= units:
         raise ArgumentError(f"folds must be a whole number from 2 to the number of customers, {units:,}; got {folds!r}")
