@@ -383,6 +383,15 @@ def test_proportional_hazards_by_term(transform: str) -> None:
         assert_close(table[column], case[column])
 
 
+def test_smoothed_effects_from_flows() -> None:
+    """Beside R's plot.cox.zph, to which those of episodes are compared in test_cox_references.py."""
+    flows = cox(flows_by(["flag", "plan", "region"]), "flag + plan", strata="region")
+    episodes = fit("flag + plan", strata="region", robust=False)
+    for transform in ("km", "identity"):
+        ours, theirs = (held.time_varying_effects(transform) for held in (flows, episodes))
+        pd.testing.assert_frame_equal(ours, theirs, rtol=1e-7, atol=1e-9)
+
+
 def test_two_spells_of_a_customer_are_one_unit() -> None:
     """The second spell begins at 0 again: allowed with `spell`, and clustered by customer."""
     data = frame()

@@ -134,12 +134,13 @@ def time_varying_effects(
     data: CoxData, at: Likelihood, beta: Floats, scale: Floats, transform: str, points: int, level: float
 ) -> pd.DataFrame:
     """covariate, tenure, estimate, ci_lower, ci_upper, level: smoothed scaled Schoenfeld residuals."""
-    if data.episodes is None:
-        raise ArgumentError("smoothed effects need the episodes: fit the frame of episodes, not its flows")
     if not (isinstance(points, int) and points >= 2):
         raise ArgumentError(f"points must be a whole number of at least 2; got {points!r}")
     order, values = kernels.schoenfeld(data.sets, data.x, at)
-    slot = data.sets.event_slot[order]
+    each = np.repeat(
+        np.arange(order.size), data.sets.event_count[order].astype(np.intp)
+    )  # flows: events alike are one row
+    slot, values = data.sets.event_slot[order][each], values[each]
     scaled, variance = _scaled(values, slot, data, at, beta)
     g = transformed_times(data.sets, transform, data.at_risk())[slot]
     grid = np.linspace(g.min(), g.max(), points)
