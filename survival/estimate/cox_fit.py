@@ -14,6 +14,7 @@ from scipy import stats
 from survival.errors import ArgumentError
 from survival.estimate import cox_diagnostics, cox_prediction, cox_streaming
 from survival.estimate.baseline import Baseline, at_zero, survival_band
+from survival.estimate.blas_threads import one_blas_thread
 from survival.estimate.concordance import Concordance, concordance
 from survival.estimate.cox_data import CoxData
 from survival.estimate.cox_objective import profile_intervals
@@ -96,8 +97,9 @@ class CoxFit:
         """Concordance on risk sets, with its standard error by customer; computed when first asked for."""
         data, _ = self._held("concordance")
         weight = None if data.episodes is None else data.episodes.weight
-        linear = data.x @ self.inner[0]
-        return concordance(data.sets, linear if data.offset is None else linear + data.offset, weight, data.unit)
+        with one_blas_thread():
+            linear = data.x @ self.inner[0]
+            return concordance(data.sets, linear if data.offset is None else linear + data.offset, weight, data.unit)
 
     def __getstate__(self) -> dict[str, Any]:
         self.concordance  # noqa: B018 - kept in __dict__ from now on, and so in what is saved

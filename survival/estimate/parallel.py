@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from survival.estimate.blas_threads import one_blas_thread
+
 Result = TypeVar("Result")
 
 _PARTS = 4  # fixed, so that sums over the parts round the same on every machine
@@ -39,7 +41,8 @@ _threads = _Threads()
 def over_rows(work: Callable[[slice], Result], rows: int, multiple: int = 1) -> list[Result]:
     """work(slice) of four ranges of rows (one when they are few), in threads; results in order. Ranges begin at multiples."""
     if rows < WORTH:
-        return [work(slice(0, rows))]
+        with one_blas_thread():
+            return [work(slice(0, rows))]
     step = -(-rows // (_PARTS * multiple)) * multiple
     return together([_bound(work, slice(low, min(low + step, rows))) for low in range(0, rows, step)])
 
@@ -47,11 +50,12 @@ def over_rows(work: Callable[[slice], Result], rows: int, multiple: int = 1) -> 
 def together(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
     """The results of independent tasks, in order, run in as many threads as there are cores, this one among them."""
     pool = _threads.get()
-    futures = [pool.submit(task) for task in tasks[1:]]
-    results = [tasks[0]()]
-    for task, future in zip(tasks[1:], futures):
-        # What no thread has begun is done here: a task may itself call `together` without waiting for itself.
-        results.append(task() if future.cancel() else future.result())
+    with one_blas_thread():
+        futures = [pool.submit(task) for task in tasks[1:]]
+        results = [tasks[0]()]
+        for task, future in zip(tasks[1:], futures):
+            # What no thread has begun is done here: a task may itself call `together` without waiting for itself.
+            results.append(task() if future.cancel() else future.result())
     return results
 
 

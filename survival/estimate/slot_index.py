@@ -33,7 +33,8 @@ class SlotIndex:
         """(n, 2) slots at or before start and at or before stop, a block of rows at a time and in threads."""
         pair = np.empty((start.size, 2), np.int32)
         everybody = np.zeros(1, np.intp)
-        _ = self._days, self._cells  # made once, before the threads ask for them
+        if self.times.size:
+            _ = self._days, self._cells, self._grid  # made once, before the threads ask for them
 
         def fill(part: slice) -> None:
             for low in range(part.start, part.stop, _BLOCK):
@@ -60,7 +61,7 @@ class SlotIndex:
         if not self.times.size:
             return np.zeros(time.size, np.intp)
         if self._days is None:
-            return np.searchsorted(self.times, time, side="right")
+            return self._searched(time)
         low, high = self.times[0], self.times[-1]
         # floor(t) is enough: the event times are whole. Clip before the cast, times may be far outside.
         day = time - low
@@ -68,6 +69,35 @@ class SlotIndex:
         np.clip(day, -1, high - low, out=day)
         day += 1
         return np.take(self._days, day.astype(np.intp))
+
+    def _searched(self, time: Floats) -> Ints:
+        """(m,) `_rank` of times that are in no whole days: a table of equal cells says between which event times, and halving the
+        few of a cell does the rest. Binary search among all would miss the cache at every step."""
+        cells, times = self._grid, self.times
+        low = cells[self._cell(time)]
+        high = cells[self._cell(time) + 1]
+        step = 1 << max(int((high - low).max(initial=0)).bit_length() - 1, 0)
+        while step:
+            there = low + step
+            inside = there <= high
+            inside &= times[np.minimum(there, times.size) - 1] <= time
+            low = np.where(inside, there, low)
+            step >>= 1
+        return low
+
+    def _cell(self, time: Floats) -> Ints:
+        """(m,) 0..4 K - 1, never falling with time."""
+        last = 4 * self.times.size - 1
+        with np.errstate(over="ignore"):  # far outside is the first or the last cell
+            place = (time - self.times[0]) * (last / max(self.times[-1] - self.times[0], np.finfo(float).tiny))
+        np.clip(place, 0, last, out=place)
+        return place.astype(np.intp)
+
+    @cached_property
+    def _grid(self) -> Ints:
+        """(4 K + 1,) event times in all cells before each."""
+        counts = np.bincount(self._cell(self.times), minlength=4 * self.times.size)
+        return np.concatenate(([0], np.cumsum(counts)))
 
     @cached_property
     def _days(self) -> Ints | None:

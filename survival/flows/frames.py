@@ -184,8 +184,18 @@ def timefix(*times: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     tied = (step <= TIMEFIX) | (step <= TIMEFIX * np.abs(distinct).mean())
     if not tied.any():
         return tuple(array.copy() for array in times)
-    kept = distinct[np.concatenate(([True], ~tied))]
-    return tuple(kept[np.searchsorted(kept, array, side="right") - 1] for array in times)
+    first = np.maximum.accumulate(np.where(np.concatenate(([True], ~tied)), np.arange(distinct.size), 0))
+    moved, onto = distinct[1:][tied], distinct[first[1:][tied]]
+    return tuple(_moved(array, moved, onto) for array in times)
+
+
+def _moved(array: NDArray[np.float64], moved: NDArray[np.float64], onto: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The array with the values `moved` (sorted; mostly few) replaced by those of `onto`."""
+    place = np.minimum(np.searchsorted(moved, array), moved.size - 1)
+    hit = moved[place] == array
+    result = array.copy()
+    result[hit] = onto[place[hit]]
+    return result
 
 
 def _whole_days(array: NDArray[np.float64]) -> bool:
