@@ -10,8 +10,10 @@ import pytest
 
 import survival.estimate.warm_start as warm_start
 from survival.errors import SeparationError
+from survival.estimate import blas_threads
 from survival.estimate.cox import cox, cox_univariable
 from survival.estimate.efron_ties import efron_terms
+from survival.estimate.slot_index import SlotIndex
 
 SUMS = {
     "log": lambda c, u: np.log1p(-c * u),
@@ -133,3 +135,37 @@ def test_univariable_fits_share_a_start_and_equal_separate_ones(rows: int) -> No
         assert fit.log_likelihood_null == pytest.approx(alone.log_likelihood_null, rel=1e-14)
         assert fit.score_statistic == pytest.approx(alone.score_statistic, rel=1e-11)
         pd.testing.assert_frame_equal(fit.proportional_hazards(), alone.proportional_hazards(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["even", "skewed", "clumped", "one", "few"])
+def test_slots_of_times_in_no_whole_days_are_those_of_a_search(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    event = {
+        "even": rng.random(500) * 700,
+        "skewed": rng.exponential(size=500) ** 3,
+        "clumped": np.append(rng.random(500) * 1e-9 + 1, 1e6),
+        "one": np.array([3.5]),
+        "few": np.repeat([0.1, 0.2, 0.7], 5),
+    }[kind]
+    index = SlotIndex(event, np.zeros(event.size, np.intp), 1)
+    near = [np.nextafter(event, np.inf), np.nextafter(event, -np.inf), event, rng.random(2000) * event.max() * 1.2 - 1]
+    time = np.concatenate([*near, [-1e300, 1e300]])
+    found = index.at(time, np.zeros(1, np.intp))
+    np.testing.assert_array_equal(found, np.searchsorted(np.unique(event), time, side="right"))
+    np.testing.assert_array_equal(index.between(time, time, None)[:, 1], found)
+
+
+def test_blas_threads_are_given_back() -> None:
+    calls = blas_threads._openblas()
+    if calls is None:
+        pytest.skip("NumPy's BLAS here is not the OpenBLAS of its wheels")
+    get, put = calls
+    before = get()
+    try:
+        put(2)
+        with pytest.raises(ZeroDivisionError), blas_threads.one_blas_thread(), blas_threads.one_blas_thread():
+            assert get() == 1
+            raise ZeroDivisionError
+        assert get() == 2
+    finally:
+        put(before)
