@@ -18,7 +18,7 @@ from survival.errors import DataError
 from survival.flows.door import flows
 from survival.indicators import parse_indicator
 
-CUSTOMERS = 60
+CUSTOMERS = 200
 SETTINGS = settings(
     max_examples=4,
     deadline=None,
@@ -197,7 +197,7 @@ def known_by(found: dict[tuple[str, int], Spell], day: int, delay: int) -> dict[
 
 
 @given(COMPANIES, configs(), st.integers(5, 44))
-@settings(SETTINGS, max_examples=2)
+@settings(SETTINGS, max_examples=3)
 def test_no_look_ahead(drawn: tuple[Any, ...], config: dict[str, Row], cut: int) -> None:
     """Without all that happened after day t, nothing that was known by then is any different."""
     company, definitions = random_company(*drawn), parsed(config)
