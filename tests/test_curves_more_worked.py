@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as student
 
 from survival.errors import ArgumentError, StructureError
 from survival.estimate.adjustments import adjusted
@@ -308,12 +309,43 @@ def test_revenue_beside_customers() -> None:
     heads = np.array([-6, 1, 1, 1, 1, 1, 1]) / 49
     np.testing.assert_allclose(both.revenue.at(3)["se"], np.sqrt((revenue**2).sum()))
     np.testing.assert_allclose(first["se"], np.sqrt(((revenue - heads) ** 2).sum()))
-    assert first["difference"] + Z * first["se"] == pytest.approx(first["ci_upper"])
+    assert first["ci_upper"] > first["difference"] + Z * first["se"]  # as wide as leaving one out and Student make it
     table = both.tidy()
     assert table.groupby("weighting")["at_risk"].max().to_dict() == {"customers": 7, "revenue": 200}
     assert both.revenue.robust
     with pytest.raises(ArgumentError, match="flows do not hold"):
         revenue_retention(FLOWS, "mrr")
+
+
+def test_revenue_intervals_by_leaving_each_customer_out() -> None:
+    """At day 8, by brute force: each influence over one minus the customer's share, and Student's quantile."""
+    data = SEVEN.assign(mrr=[10.0, 20, 30, 5, 80, 15, 40])
+    both = revenue_retention(data, "mrr")
+    at = both.revenue.at([8]).iloc[0]
+    stop, event, w = (data[c].to_numpy(float) for c in ("stop", "event", "mrr"))
+
+    def influence(w: np.ndarray) -> np.ndarray:
+        days = np.unique(stop[(event == 1) & (stop <= 8)])
+        n = np.array([w[stop >= t].sum() for t in days])
+        d = np.array([w[(stop == t) & (event == 1)].sum() for t in days])
+        lived = np.array([(d / (n * (n - d)))[days <= min(s, 8)].sum() for s in stop])
+        own = np.array([1 / (n - d)[days == s][0] if e and s <= 8 else 0.0 for s, e in zip(stop, event)])
+        return np.asarray(w * (lived - own))
+
+    def limits(u: np.ndarray) -> tuple[float, float]:
+        v, n = (u**2).sum(), u.size
+        return v, float(student.ppf(0.975, min(2 * v**2 / ((u**4).sum() - v**2 / n), n)))
+
+    u = influence(w)
+    assert at["se"] == pytest.approx(at["retention"] * np.sqrt((u**2).sum()))
+    v, quantile = limits(u / (1 - w / w.sum()))
+    power = quantile * np.sqrt(v) / np.log(at["retention"])
+    np.testing.assert_allclose([at["ci_lower"], at["ci_upper"]], at["retention"] ** np.exp([-power, power]), rtol=1e-9)
+    gap = both.differences([8]).iloc[0]
+    one, kept = influence(np.ones(7)), both.customers.at([8])["retention"].iloc[0]
+    assert gap["se"] == pytest.approx(np.sqrt(((at["retention"] * u - kept * one) ** 2).sum()))
+    v, quantile = limits(at["retention"] * u / (1 - w / w.sum()) - kept * one * 7 / 6)
+    assert gap["ci_upper"] - gap["difference"] == pytest.approx(quantile * np.sqrt(v), rel=1e-9)
 
 
 def test_weights_that_are_no_counts_are_robust_and_say_what_they_cannot() -> None:

@@ -29,12 +29,14 @@ class Curve:
 
     retention (m,) share who have not churned by the tenure of the row, that tenure included
     variance  (m,) the variance of log retention: Greenwood's sum, or the robust one
+    wider     (m,) by how much intervals are wider than normal ones, where a few customers make the variance uncertain
     """
 
     risk: CohortCounts
     retention: Floats
     variance: Floats
     rows: int
+    wider: Floats | None = None
 
     def __post_init__(self) -> None:
         self.retention.flags.writeable = False
@@ -49,6 +51,11 @@ class Curve:
     def end(self) -> float:
         """The last tenure that somebody is followed to without a hole: beyond it nothing is known."""
         return float(self.risk.time[self.rows - 1])
+
+    @property
+    def spread(self) -> Floats:
+        """The variance of log retention that intervals are made of (m,)."""
+        return self.variance if self.wider is None else self.variance * self.wider**2
 
     @property
     def se(self) -> Floats:
@@ -90,7 +97,7 @@ class Curves:
 
     def _rows(self, curve: Curve) -> dict[str, Any]:
         risk = curve.risk
-        low, high = retention_interval(curve.retention, curve.variance, self.level, self.interval)
+        low, high = retention_interval(curve.retention, curve.spread, self.level, self.interval)
         return {
             "by": [risk.label] * risk.time.size,
             "tenure": risk.time,
@@ -117,7 +124,7 @@ class Curves:
         tenure = _snapped(wanted, risk.time)
         row = np.searchsorted(risk.time, tenure, side="right") - 1
         known = (tenure >= curve.entry) & (tenure <= curve.end)
-        low, high = retention_interval(curve.retention, curve.variance, self.level, self.interval)
+        low, high = retention_interval(curve.retention, curve.spread, self.level, self.interval)
 
         def pick(values: Floats) -> Floats:
             return np.where(known, values[row], np.nan)
@@ -151,7 +158,7 @@ class Curves:
         return _stacked([self._quantile(curve, shares) for curve in self.curves])
 
     def _quantile(self, curve: Curve, shares: Floats) -> dict[str, Any]:
-        low, high = retention_interval(curve.retention, curve.variance, self.level, self.interval)
+        low, high = retention_interval(curve.retention, curve.spread, self.level, self.interval)
         time, rows = np.concatenate(([curve.entry], curve.risk.time[: curve.rows])), curve.rows
 
         def read(limit: Floats) -> Floats:

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from survival.errors import ArgumentError
 from survival.estimate.cohort_counts import CohortCounts, Counts, cohort_counts, labelled, names_of
+from survival.estimate.intervals import normal_quantile
 from survival.flows.columns import complete
 from survival.flows.frames import EpisodeArrays, episode_arrays, flows_of, pattern_codes
 from survival.flows.table import Flows
@@ -73,15 +75,7 @@ def _at(values: Floats, time: Floats, wanted: Floats) -> Floats:
 
 def moments(parts: list[Changes], grid: Floats) -> Floats:
     """Σ over customers of x xᵀ at the times of `grid` (m,): (m, 2p, 2p), x the states of the p `parts` side by side."""
-    time = np.concatenate([part.time for part in parts])
-    customer = np.concatenate([part.customer for part in parts])
-    step = np.zeros((time.size, 2 * len(parts)))
-    first = 0
-    for number, part in enumerate(parts):
-        step[first : first + part.time.size, 2 * number : 2 * number + 2] = part.step
-        first += part.time.size
-    order = np.lexsort((time, customer))
-    time, customer, step = time[order], customer[order], step[order]
+    time, customer, step = _joined(parts)
     state = _within(customer, step)
     before = state - step
     row = np.searchsorted(grid, time, side="left")
@@ -92,6 +86,55 @@ def moments(parts: list[Changes], grid: Floats) -> Floats:
             sums = np.cumsum(np.bincount(row, weights=change, minlength=grid.size + 1)[: grid.size])
             out[:, i, j] = out[:, j, i] = sums
     return out
+
+
+def _joined(parts: list[Changes]) -> tuple[Floats, Codes, Floats]:
+    """All changes by customer and time: time, customer (b,), and the steps of all states side by side (b, 2p)."""
+    time = np.concatenate([part.time for part in parts])
+    customer = np.concatenate([part.customer for part in parts])
+    step = np.zeros((time.size, 2 * len(parts)))
+    first = 0
+    for number, part in enumerate(parts):
+        step[first : first + part.time.size, 2 * number : 2 * number + 2] = part.step
+        first += part.time.size
+    order = np.lexsort((time, customer))
+    return time[order], customer[order], step[order]
+
+
+def fourth_moments(parts: list[Changes], grid: Floats) -> Floats:
+    """Σ over customers of y yᵀ at the times of `grid` (m,), y the q products x_i x_j, i >= j, of the states x: (m, q, q).
+
+    Then Σ u⁴ = a yᵀy a for an influence u = s·x, with a = s_i s_j, twice for i > j (see `products`).
+    """
+    time, customer, step = _joined(parts)
+    state = _within(customer, step)
+    now, before = products(state), products(state - step)
+    row = np.searchsorted(grid, time, side="left")
+    out = np.zeros((grid.size, now.shape[1], now.shape[1]))
+    for i in range(now.shape[1]):
+        for j in range(i + 1):
+            change = now[:, i] * now[:, j] - before[:, i] * before[:, j]
+            sums = np.cumsum(np.bincount(row, weights=change, minlength=grid.size + 1)[: grid.size])
+            out[:, i, j] = out[:, j, i] = sums
+    return out
+
+
+def products(x: Floats, double: bool = False) -> Floats:
+    """The products x_i x_j, i >= j, of the columns of x (b, p); with `double` those of i > j twice."""
+    pairs = [(i, j) for i in range(x.shape[1]) for j in range(i + 1)]
+    return np.column_stack([(2.0 if double and i != j else 1.0) * x[:, i] * x[:, j] for i, j in pairs])
+
+
+def t_over_normal(second: Floats, fourth: Floats, customers: int, level: float) -> Floats:
+    """By how much Student's quantile exceeds the normal one (m,), at the degrees of freedom of a sum of squares of influence.
+
+    2 V² / (Σ u⁴ - V² / n) with V = Σ u²: n for normal influences of n customers, few where few customers weigh most
+    (Satterthwaite 1946). At least 1.
+    """
+    spare = fourth - second**2 / max(customers, 1)
+    df = np.divide(2 * second**2, spare, out=np.full_like(second, float(customers)), where=spare > 0)
+    df = np.clip(df, 1.0, max(customers, 1))
+    return np.asarray(stdtrit(df, 0.5 + level / 2) / normal_quantile(level))
 
 
 def _within(customer: Codes, step: Floats) -> Floats:
