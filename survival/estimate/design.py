@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -141,15 +142,21 @@ def _coded(known: Levels) -> Levels:
     return known[1:] if len(known) > 1 else known
 
 
+@lru_cache(maxsize=64)
+def _parsed(formula: str) -> Formula:
+    """formulaic takes milliseconds, and a fit asks several times. What it returns is only read."""
+    return Formula(formula)
+
+
 def _parse(formula: str) -> Formula:
     if not isinstance(formula, str):
         raise ArgumentError(f"formula must be text like 'usage_drop + plan'; got {type(formula).__name__}")
     try:
-        parsed = Formula(formula)
+        parsed = _parsed(formula)
         if hasattr(parsed, "lhs"):
             raise ArgumentError(f"formula '{formula}': name the covariates only, without '~'")
         if "1" not in map(str, parsed):
-            parsed = Formula(f"1 + {formula} + 1")
+            parsed = _parsed(f"1 + {formula} + 1")
     except (FormulaicError, SyntaxError) as error:
         raise ArgumentError(f"formula '{formula}' cannot be read: {_clean(error)}") from error
     if not _names(parsed):
