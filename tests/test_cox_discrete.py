@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,7 @@ def test_it_recovers_the_hazard_ratio_that_ties_hide() -> None:
 
 def test_score_and_information_are_derivatives() -> None:
     fit = discrete_cox(frame(), "usage + flag + plan", **OPTIONS, weights="weight")
+    assert fit._data is not None
     objective = fit._data[1]
     beta, h = np.array([0.3, -0.2, 0.5, 0.1]), 1e-5
     at = objective.evaluate(beta)
@@ -135,6 +137,10 @@ def test_hypotheses_profiles_and_periods_in_which_all_leave() -> None:
     assert_close(more.log_likelihood, alone.log_likelihood, 1e-12)
     assert list(fit.glance())[:4] == ["customers", "person_periods", "events", "periods"]
     assert "Discrete-time" in repr(fit)
+    saved = pickle.loads(pickle.dumps(fit))
+    pd.testing.assert_frame_equal(saved.tidy(), fit.tidy())
+    with pytest.raises(ArgumentError, match="a saved fit does not carry"):
+        saved.profile_intervals()
 
 
 def test_what_it_refuses() -> None:

@@ -295,6 +295,13 @@ def test_survival_along_a_path_with_a_tenure_effect() -> None:
     assert given == pytest.approx(at[8.0] / at[5.0], rel=1e-10)
 
 
+def test_a_function_of_tenure_refuses_what_memory_does_not_hold() -> None:
+    n = 500_000
+    huge = pd.DataFrame({"stop": np.arange(n) % 1000 + 1.0, "event": True, "x": np.arange(n) % 7})
+    with pytest.raises(ArgumentError, match=r"250,[0-9,]* rows of 2 columns, too many for memory. Give periods"):
+        cox(huge, "x", time_varying={"x": "log"})
+
+
 def test_tenure_effects_by_term_and_what_is_refused() -> None:
     fits = cox_univariable(frame(), "usage + flag", start="start", time_varying={"flag": "log"})
     assert fits["flag"].names == ("flag", "flag:log(tenure)")

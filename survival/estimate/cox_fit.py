@@ -59,6 +59,7 @@ class CoxFit:
     names (p,) in the formula's order; estimated (q,) which of them; coefficients (p,), NaN where not estimable;
     variance (p, p) what inference uses (robust when robust), model_variance (p, p) the inverse information.
     customers, episodes, events, person_time are counts of what was fitted. findings: why something was not.
+    offset_centre is what was taken from the offsets inside, beside the centre of the columns.
     The data are held by reference for residuals and diagnostics, and left behind when the fit is pickled.
     """
 

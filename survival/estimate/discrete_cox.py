@@ -56,7 +56,10 @@ class DiscreteFit:
     events: int
     person_periods: float
     periods: pd.DataFrame
-    _data: tuple[CoxData, DiscreteTime, Maximum[Any]] = field(repr=False)
+    _data: tuple[CoxData, DiscreteTime, Maximum[Any]] | None = field(repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_data": None}
 
     def tidy(self) -> pd.DataFrame:
         """The columns of `CoxFit.tidy`."""
@@ -105,6 +108,8 @@ class DiscreteFit:
         strange = [name for name in names if name not in self.names]
         if strange:
             raise ArgumentError(f"'{strange[0]}' is no column of this fit; there are: {', '.join(self.names)}")
+        if self._data is None:
+            raise ArgumentError("profile_intervals needs the data, which a saved fit does not carry: fit again")
         data, objective, best = self._data
         profile = Profiler(objective, best, np.zeros(len(self.names)), float(self.events))
         columns = [self.names.index(name) for name in names]

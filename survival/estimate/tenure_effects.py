@@ -21,7 +21,7 @@ from survival.estimate.risk_sets import Floats, Ints, RiskSets
 from survival.flows.frames import EpisodeArrays
 from survival.flows.table import Flows
 
-_MOST_ROWS = 30_000_000  # cut episodes that are made
+_MOST_VALUES = 240_000_000  # of the covariates of the cut episodes: 2 GB
 _FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {"log": np.log, "sqrt": np.sqrt, "identity": np.asarray}
 
 
@@ -124,11 +124,11 @@ def cut_episodes(episodes: EpisodeArrays, sets: RiskSets, coding: TenureCoding) 
     else:
         grid = np.array(coding.cuts)
         first, last = inner_points(grid, episodes.start, episodes.stop)
-    pieces = int((last - first).sum()) + len(episodes)
-    if pieces > _MOST_ROWS:
+    pieces, columns = int((last - first).sum()) + len(episodes), len(coding.names)
+    if pieces * columns > _MOST_VALUES:
         raise ArgumentError(
-            f"time_varying compares everybody at risk at each event time, {pieces:,} rows of these data; the most is "
-            f"{_MOST_ROWS:,}. Give periods of tenure, such as [90, 365], in place of a function, or fit flows"
+            f"time_varying compares everybody at risk at each event time: {pieces:,} rows of {columns} columns, too many for "
+            "memory. Give periods of tenure, such as [90, 365], in place of a function, or fit flows"
         )
     row, begin, end, is_first, is_last = cut(grid, first, last, episodes.start, episodes.stop)
     return row, replace(
@@ -170,10 +170,10 @@ def cell_flows(flows: Flows, sets: RiskSets) -> tuple[Ints, Floats, Floats, Flow
     """Flows of one row a (pattern, event time) with somebody at risk: the pattern (c,), the time (c,), how many
     are at risk (c,), and the flows, whose patterns are these rows."""
     k, patterns = sets.slots, len(flows.patterns)
-    if k * patterns > _MOST_ROWS:
+    if k * patterns > _MOST_VALUES // 8:
         raise ArgumentError(
-            f"time_varying from flows makes a row for each pattern at each event time: {patterns:,} x {k:,} rows; the "
-            f"most is {_MOST_ROWS:,}. Leave out covariates with many values, or round tenure"
+            f"time_varying from flows makes a row for each pattern at each event time: {patterns:,} x {k:,} rows, too many "
+            "for memory. Leave out covariates with many values, or round tenure"
         )
     there = np.cumsum(sets.moves.toarray(), axis=0)
     there[there <= 1e-9 * np.abs(there).max(initial=0.0)] = 0.0

@@ -10,7 +10,8 @@ import pandas as pd
 from survival.errors import ArgumentError
 from survival.estimate.risk_sets import Floats, Ints, RiskSets, sums_by
 
-_MOST_MEMBERS = 50_000_000
+_MOST_ROWS = 10_000_000  # customers at risk, over all tied times, each with its own covariates
+_MOST_CELLS = 50_000_000  # distinct covariates x tied times
 _ALIKE = 4  # customers per distinct row of covariates from which counting them together pays
 
 
@@ -79,12 +80,12 @@ def _spread(sets: RiskSets, tied: Ints, code: Ints, groups: int) -> tuple[Ints, 
         begin, end = (before[bound] for bound in sets.bounds())
         live = sets.moves.data[::2] > 0
         length = np.where(live, end - begin, 0)
-        _refuse(int(length.sum()))
+        _refuse(int(length.sum()), _MOST_ROWS)
         row = np.repeat(np.arange(length.size), length)
         of = np.arange(row.size) - np.repeat(np.cumsum(length) - length, length) + begin[row]
         order = np.argsort(of, kind="stable")
         return of[order], row[order], np.ones(row.size)
-    _refuse((tied.size + 1) * groups)
+    _refuse((tied.size + 1) * groups, _MOST_CELLS)
     there = np.zeros((tied.size + 1, groups))
     column = np.repeat(np.arange(sets.moves.shape[1]), np.diff(sets.moves.indptr))
     np.add.at(there, (before[sets.moves.indices], code[column]), sets.moves.data)
@@ -103,9 +104,9 @@ def _leaving(sets: RiskSets, tied: Ints, code: Ints, groups: int, key: Ints) -> 
     return sums_by(found, sets.event_count[here], key.size)
 
 
-def _refuse(cells: int) -> None:
-    if cells > _MOST_MEMBERS:
+def _refuse(cells: int, most: int) -> None:
+    if cells > most:
         raise ArgumentError(
-            f"ties='exact' is too much work here: {cells:,} customers at risk, over all tied event times. Take "
+            f"ties='exact' is too much work here: {cells:,} at risk, over all tied event times; the most is {most:,}. Take "
             "ties='efron', a discrete-time model (discrete_cox), or covariates with few values"
         )
