@@ -25,6 +25,7 @@ from survival.plot.agreement import days_apart, overlap_matrix
 from survival.plot.grouped_forest import grouped_forest
 from survival.report.definition_wording import (
     change,
+    changes_summary,
     conclusion,
     conclusion_sentence,
     days_sentence,
@@ -205,6 +206,19 @@ def test_what_does_not_change_is_said() -> None:
     )
     assert "For 1 of them the conclusion is the same" in nothing_changes({"a": "none", "b": "direction"}, 2, 3, 1, 1)
     assert nothing_changes({}, 0, 2, 0, 0).startswith("No covariate could be compared")
+
+
+def test_changes_are_named() -> None:
+    kinds = {"a": "direction", "plan[T.pro]": "significance", "c": "none", "d": "significance"}
+    assert changes_summary(kinds, {"a": "open tickets"}) == (
+        "Whether the churn rate is higher or lower depends on the definition for open tickets; whether a difference is clear at all "
+        "depends on it for plan: pro and d."
+    )
+    assert (
+        changes_summary({"d": "significance"}, {})
+        == "Whether a difference is clear at all depends on the definition for d."
+    )
+    assert changes_summary({"c": "none"}, {}) == ""
 
 
 def test_overlap_days_and_echoes_are_said() -> None:

@@ -22,6 +22,7 @@ from survival.report import (
     retention_range,
     retention_sentence,
 )
+from survival.report.titles import flags_title, forest_title, hazard_title, lag_title
 
 TICKETS = Phrase(who="customers with two or more open tickets")
 
@@ -244,3 +245,54 @@ def test_references_are_those_cited() -> None:
     assert references("Nothing is cited.") == ()
     assert "scores 1 to k" not in text
     assert "scores 1 to k" in methods_retention(tests=("trend",))
+
+
+# --- Titles that state the finding ------------------------------------------------------------------------------------
+
+
+def test_forest_titles() -> None:
+    labels = {"open_ticket": "two open tickets"}
+    assert (
+        forest_title(hazard_ratios(), labels)
+        == "3 of 4 hazard ratios are clearly different from 1, furthest plan: pro (HR 0.41)"
+    )
+    one = hazard_ratios()[lambda d: d["covariate"] == "open_ticket"]
+    assert (
+        forest_title(one, labels)
+        == "1 of 1 hazard ratios is clearly different from 1, furthest two open tickets (HR 1.84)"
+    )
+    null = hazard_ratios()[lambda d: d["covariate"] == "overdue"]
+    assert forest_title(null, labels) == "None of 1 hazard ratios is clearly different from 1"
+
+
+def test_hazard_and_flag_titles() -> None:
+    smooth = pd.DataFrame({"tenure": [0, 61, 400], "hazard": [0.001, 0.002, math.nan]})
+    assert hazard_title(smooth) == "The baseline hazard is highest around month 2 of tenure, 6.0% in 30 days"
+    assert hazard_title(smooth.iloc[:0]) == "Baseline hazard of churn over tenure"
+    totals = pd.DataFrame(
+        [(c, s, t, h) for c, on in (("a", 0.9), ("b", 0.1)) for s, h in (("on", on), ("off", 0.5)) for t in (10, 20)],
+        columns=["covariate", "state", "tenure", "cumulative_hazard"],
+    )
+    assert (
+        flags_title(totals)
+        == "Customers leave faster while 1 of the 2 flags is on, and more slowly while the others are"
+    )
+    assert flags_title(totals[totals["covariate"] == "a"]) == "Customers leave faster while the flag is on"
+    assert flags_title(totals[totals["covariate"] == "b"]) == "Customers leave more slowly while the flag is on"
+    both = pd.concat([totals[totals["covariate"] == "a"].assign(covariate=c) for c in "ac"])
+    assert flags_title(both) == "Customers leave faster while a flag is on, whichever it is"
+    assert flags_title(totals[totals["state"] == "on"]) == "Cumulative hazard of churn with each flag on and off"
+
+
+def test_lag_titles() -> None:
+    rows = [
+        ("a", 0, 1.5, 2.5),
+        ("a", 30, 1.1, 2.0),
+        ("b", 0, 0.4, 0.9),
+        ("b", 30, 0.7, 1.2),
+        ("c", 0, 0.8, 1.3),
+        ("c", 30, 0.8, 1.3),
+    ]
+    profile = pd.DataFrame(rows, columns=["covariate", "lag", "ci_lower", "ci_upper"])
+    assert lag_title(profile) == "Of 2 hazard ratios that are clear at a lag of 0 days, 1 still is at 30 days"
+    assert lag_title(profile[profile["lag"] == 0]) == "Hazard ratios by lag"

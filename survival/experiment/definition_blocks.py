@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from survival.estimate.curves import Curves
-from survival.experiment.definition_ratios import conclusion_sentences, ratio_blocks, unchanged
+from survival.experiment.definition_ratios import changes, ratio_blocks, unchanged
 from survival.experiment.definitions import (
     UNDER_ALL,
     Compared,
@@ -43,7 +43,7 @@ def definition_blocks(study: Study, found: Definitions, made: Compared | None) -
     shared = shared_curves(found)
     at, pairs, gaps = retention_at(found, shared), agreement_frame(found), days_between(found)
     said = conclusions(study, made) if made is not None else None
-    changed = conclusion_sentences(study, made, said) if made is not None and said is not None else []
+    changed = changes(study, made, said) if made is not None and said is not None else ""
     blocks: list[Block] = [
         Section("What depends on the definition"),
         Bullets(tuple(_key_sentences(found, at, pairs, gaps, changed)), key=True),
@@ -58,7 +58,7 @@ def definition_blocks(study: Study, found: Definitions, made: Compared | None) -
 
 
 def _key_sentences(
-    found: Definitions, at: pd.DataFrame, pairs: pd.DataFrame, gaps: pd.DataFrame, changed: list[str]
+    found: Definitions, at: pd.DataFrame, pairs: pd.DataFrame, gaps: pd.DataFrame, changed: str
 ) -> list[str]:
     everybody = at[(at["cohort"] != UNDER_ALL)]
     reached = everybody.groupby("tenure")["retention"].apply(lambda r: r.notna().all())
@@ -70,7 +70,7 @@ def _key_sentences(
     return [
         *([retention_by_definition(rows, max(tenures))] if rows else []),
         *(" ".join(filter(None, (overlap_sentence(p), days_sentence(d)))) for p, d in zip(mine, days)),
-        *changed,
+        *([changed] if changed else []),
     ]
 
 
@@ -91,7 +91,10 @@ def _retention(study: Study, found: Definitions, shared: dict[str, Curves], at: 
         _at_table(study, at, bool(shared)),
     ]
     means = rmst(found, shared)
-    shown = display_frame(means if shared else means.drop(columns="cohort"), study.config.level)
+    order = ["cohort", "definition", "horizon", "rmst", "se", "ci_lower", "ci_upper"]
+    shown = display_frame(means[order if shared else order[1:]], study.config.level).rename(
+        columns={"Cohort": "Customers"}
+    )
     note = "The curves are of the same customers, so no log-rank test compares them: it would take them for different people."
     blocks += [
         Table("retention", "Retention curves", retention_frame(found, shared), shown=False),
@@ -190,7 +193,7 @@ def _who(study: Study, found: Definitions, pairs: pd.DataFrame) -> list[Block]:
         ),
         Figure(
             name="overlap",
-            title=_overlap_title(overlap),
+            title=_overlap_title(overlap, found.names[0]),
             caption="Each cell: of the customers lost under the row's definition, the share lost under the column's too, at any time in "
             "the observed period; among customers at risk under both. Diagonal: customers lost in all.",
             alt="Matrix of the share of customers lost under one definition who are lost under another; the table has its numbers.",
@@ -202,17 +205,18 @@ def _who(study: Study, found: Definitions, pairs: pd.DataFrame) -> list[Block]:
     ]
 
 
-def _overlap_title(overlap: pd.DataFrame) -> str:
-    rows = overlap[(overlap["definition_a"] != overlap["definition_b"]) & (overlap["churned_a"] > 0)]
+def _overlap_title(overlap: pd.DataFrame, first: str) -> str:
+    """The finding: how many whom the others lose the primary definition loses too."""
+    rows = overlap[(overlap["definition_b"] == first) & (overlap["definition_a"] != first) & (overlap["churned_a"] > 0)]
     if rows.empty:
         return "Customers lost under one definition and under another"
     share = rows["churned_both"] / rows["churned_a"]
     least, most = rows.loc[share.idxmin()], rows.loc[share.idxmax()]
+    if len(rows) == 1:
+        return f"{percent(share.iloc[0], 0)} of those lost under {most['definition_a']} are also lost under {first}"
     return (
-        f"{percent(share.max(), 0)} of those lost under {most['definition_a']} are lost under {most['definition_b']}, "
-        f"but only {percent(share.min(), 0)} of those under {least['definition_a']} under {least['definition_b']}"
-        if share.max() - share.min() >= 0.1
-        else f"{percent(share.min(), 0)} or more of those lost under one definition are lost under each other one"
+        f"Of those lost under another definition, {percent(share.min(), 0)} ({least['definition_a']}) to {percent(share.max(), 0)} "
+        f"({most['definition_a']}) are also lost under {first}"
     )
 
 
@@ -298,9 +302,8 @@ def _days_title(gaps: pd.DataFrame) -> str:
         return "The definitions date most losses on the same day"
     first, second = row["definition_a"], row["definition_b"]
     first, second = (first, second) if row["median"] > 0 else (second, first)
-    return (
-        f"{first} dates the same customer's loss up to {count(abs(row['median']))} days (median) earlier than {second}"
-    )
+    days = count(abs(row["median"]))
+    return f"The same customer is lost up to {days} days earlier (median) under {first} than under {second}"
 
 
 def _span(low: float, high: float) -> str:

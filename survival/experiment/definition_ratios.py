@@ -15,7 +15,14 @@ from survival.experiment.study import Study
 from survival.plot.forest import covariate_label
 from survival.plot.grouped_forest import grouped_forest
 from survival.plot.numbers import count, p_value, ratio_with_interval
-from survival.report.definition_wording import LOST, NOT_COMPARED, conclusion_sentence, listed, nothing_changes
+from survival.report.definition_wording import (
+    LOST,
+    NOT_COMPARED,
+    changes_summary,
+    conclusion_sentence,
+    listed,
+    nothing_changes,
+)
 from survival.report.document import Block, Bullets, Figure, Paragraph, Section, Table
 
 ALPHA = 0.05
@@ -42,10 +49,20 @@ def conclusion_sentences(study: Study, made: Compared, said: pd.DataFrame) -> li
     return [text for text in texts if text]
 
 
+def changes(study: Study, made: Compared, said: pd.DataFrame) -> str:
+    """Which conclusions change with the definition, by name; '' where none does."""
+    return changes_summary(_kinds(said), _labels(study, made))
+
+
+def _kinds(said: pd.DataFrame) -> dict[str, str]:
+    """Covariate -> its change, of those compared under two definitions or more."""
+    kinds = said.drop_duplicates("covariate").set_index("covariate")["change"]
+    return {str(name): str(kind) for name, kind in kinds.items() if kind}
+
+
 def unchanged(study: Study, said: pd.DataFrame) -> str:
     """What does not change, and how many differences in size are left after adjustment."""
-    kinds = said.drop_duplicates("covariate").set_index("covariate")["change"]
-    known = {str(name): str(kind) for name, kind in kinds.items() if kind}
+    known = _kinds(said)
     tested = said["p_adjusted"].dropna()
     return nothing_changes(known, len(known), len(study.definitions), int((tested < ALPHA).sum()), len(tested))
 
@@ -86,10 +103,12 @@ def ratio_blocks(study: Study, made: Compared, said: pd.DataFrame, echoes: Seque
     """What to beware of (`echoes`), what was left out, the forest plot, and tables."""
     frame = hazard_ratios(study, made.models)
     table = fits(made.models)
+    changed = conclusion_sentences(study, made, said)
     out = {name: [study.labels.get(n, n) for n in names] for name, names in made.left_out.items() if names}
     blocks: list[Block] = [
         Section("What goes before churn, under each definition"),
-        *([Bullets(tuple(echoes))] if echoes else []),
+        Bullets(tuple(changed or ["No conclusion changes with the definition."])),
+        *(Paragraph(f"Beware: {echo}") for echo in echoes),
         *[
             Paragraph(f"Left out under {name}, which is built from the same log: {listed(words)}.")
             for name, words in out.items()
@@ -112,14 +131,17 @@ def _conclusion_table(said: pd.DataFrame, labels: dict[str, str], ci: str) -> Ta
     same = any(r["conclusion_same_covariates"] for r in rows)
     shown = pd.DataFrame(
         {
-            "Covariate": [labels.get(r["covariate"], covariate_label(r["covariate"])) for r in rows],
+            "Covariate": [
+                labels.get(r["covariate"], covariate_label(r["covariate"])) if first else ""
+                for r, first in zip(rows, ~said["covariate"].duplicated())
+            ],
             "Definition": [r["definition"] for r in rows],
             f"HR ({ci})": [
                 "–" if r["conclusion"] == NOT_COMPARED else ratio_with_interval(r["hazard_ratio"], r["ci_lower"], r["ci_upper"])
                 for r in rows
             ],
             "Conclusion": [r["conclusion"] for r in rows],
-            f"Against the first ({ci})": [
+            f"Ratio to the first ({ci})": [
                 "–" if pd.isna(r["ratio_to_first"])
                 else ratio_with_interval(r["ratio_to_first"], r["ratio_lower"], r["ratio_upper"])
                 for r in rows
@@ -129,7 +151,7 @@ def _conclusion_table(said: pd.DataFrame, labels: dict[str, str], ci: str) -> Ta
         }
     )  # fmt: skip
     notes = [
-        "Conclusion: higher or lower where the interval lies on one side of 1. Against the first: this hazard ratio over that of the "
+        "Conclusion: higher or lower where the interval lies on one side of 1. Ratio to the first: this hazard ratio over that of the "
         "first definition with an estimate; the models share customers, so its variance comes from both by customer (Wei, Lin and "
         "Weissfeld 1989); p adjusted by Holm over the column."
     ]

@@ -18,7 +18,7 @@ from survival.experiment.models import (
     lag_profile,
     smoothed_baseline,
 )
-from survival.experiment.phrases import phrases
+from survival.experiment.phrases import phrases, shown_labels, titled
 from survival.experiment.study import Study
 from survival.experiment.table_notes import ratio_notes, terms_table
 from survival.indicators import circularity
@@ -30,6 +30,7 @@ from survival.plot.schoenfeld import schoenfeld
 from survival.report.displays import hazard_ratio_display
 from survival.report.document import Block, Bullets, Figure, Paragraph, Section, Table
 from survival.report.tables import display_frame
+from survival.report.titles import flags_title, forest_title, hazard_title, lag_title
 from survival.report.wording import hazard_findings
 
 PH_ALPHA = 0.05
@@ -78,7 +79,7 @@ def _forest(study: Study, made: Models, rows: pd.DataFrame) -> Figure:
     full = made.full
     return Figure(
         name=f"forest_{study.slug(made.definition)}",
-        title=f"Hazard ratios of churn, {made.definition}",
+        title=titled(study, made, forest_title(rows, shown_labels(study, made))),
         caption=f"Cox models of {count(full.events)} churns among {count(full.customers)} customers; {study.config.level:.0%} intervals "
         f"from the {'robust variance, clustered by customer' if full.options.robust else 'model-based variance'}. "
         "Univariable: one term at a time. Multivariable: all terms together.",
@@ -140,7 +141,7 @@ def _schoenfeld(study: Study, made: Models, failing: list[str], p: pd.Series) ->
     tidy = made.full.tidy().set_index("covariate")["coef"]
     figure = Figure(
         name=f"schoenfeld_{slug}",
-        title=f"Log hazard ratios over tenure, {made.definition}",
+        title=titled(study, made, f"{len(failing)} of {len(p)} hazard ratios change with tenure"),
         caption=f"Covariates whose test of proportional hazards has p < {PH_ALPHA:g}: smoothed scaled Schoenfeld residuals (natural "
         "spline, 4 df) with a pointwise band; the horizontal line is the constant that the model fits.",
         alt=f"Log hazard ratio against tenure for {', '.join(failing)}; the numbers are in the table of the same name.",
@@ -168,7 +169,7 @@ def _baseline(study: Study, made: Models) -> list[Block]:
     at = f"every flag off{f', {references}' if references else ''}, every number 0"
     figure = Figure(
         name=f"baseline_hazard_{slug}",
-        title=f"Baseline hazard of churn over tenure, {made.definition}",
+        title=titled(study, made, hazard_title(frame)),
         caption=f"Hazard of a customer with {at}{f', by {chr(44).join(strata)}' if strata else ''}: steps of the Cox baseline smoothed "
         "by an Epanechnikov kernel with boundary correction; the bandwidth is chosen by cross-validation; pointwise band. "
         f"Drawn while at least {FEW_AT_RISK:.0%} of the largest number are at risk.",
@@ -189,7 +190,7 @@ def _by_flag(study: Study, made: Models) -> list[Block]:
     return [
         Figure(
             name=f"cumulative_hazard_{slug}",
-            title=f"Cumulative hazard of churn with each flag on and off, {made.definition}",
+            title=titled(study, made, flags_title(totals)),
             caption=f"Nelson-Aalen estimates {words}. Unadjusted for the other covariates; pointwise {study.config.level:.0%} bands.",
             alt=f"Cumulative hazard over tenure, flag off against on, for {flags}.",
             figure=hazard_by_flag(totals, labels=study.labels),
@@ -198,7 +199,7 @@ def _by_flag(study: Study, made: Models) -> list[Block]:
         Table(f"cumulative_hazard_{slug}", "Cumulative hazard by flag", totals, shown=False),
         Figure(
             name=f"hazard_by_flag_{slug}",
-            title=f"Hazard of churn with each flag on and off, {made.definition}",
+            title=titled(study, made, "Hazard of churn with each flag on and off"),
             caption=f"Smoothed hazards {words}; drawn while at least {MIN_AT_RISK} customers are in the state.",
             alt=f"Smoothed hazard over tenure, flag off against on, for {flags}.",
             figure=hazard_by_flag(smooths, value="hazard", labels=study.labels),
@@ -224,7 +225,7 @@ def lag_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
         mine = profile[profile["definition"] == made.definition]
         figure = Figure(
             name=f"lag_profile_{study.slug(made.definition)}",
-            title=f"Hazard ratios by lag, {made.definition}",
+            title=titled(study, made, lag_title(mine)),
             caption="The multivariable model with every indicator read that many days earlier; all lags on one risk set, that of the "
             f"longest. Points are estimates, bars {study.config.level:.0%} intervals.",
             alt="Hazard ratio of each indicator against the lag in days; the numbers are in the table below.",

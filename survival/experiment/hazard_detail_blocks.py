@@ -8,7 +8,7 @@ import pandas as pd
 
 from survival.experiment.models import Models
 from survival.experiment.periods import period_ratios
-from survival.experiment.phrases import phrases, shown_labels
+from survival.experiment.phrases import phrases, shown_labels, titled
 from survival.experiment.sensitivity import AS_CONFIGURED, sensitivity
 from survival.experiment.study import Study
 from survival.experiment.subgroups import subgroup_ratios
@@ -47,7 +47,7 @@ def period_blocks(study: Study, made: Models, failing: Sequence[str]) -> list[Bl
         Bullets(tuple(period_sentence(rows, words.get(name), labels=labels) for name, rows in groups)),
         Figure(
             name=f"periods_{slug}",
-            title=f"{what}, {made.definition}",
+            title=titled(study, made, what),
             caption=f"One multivariable Cox model of {count(made.full.events)} churns: these terms have a hazard ratio in each period of "
             f"tenure and the others one for all; {_intervals(study, made)} Right: Wald test that a covariate's ratios are equal.",
             alt="Forest plot of hazard ratios by period of tenure for each covariate that fails the test; the table has the numbers.",
@@ -108,7 +108,7 @@ def _subgroups(study: Study, made: Models, frame: pd.DataFrame) -> list[Block]:
         blocks.append(
             Figure(
                 name=f"subgroups_{study.slug(made.definition)}_{_slug(str(name))}",
-                title=f"{finding} by {shown}, {made.definition}",
+                title=titled(study, made, f"{finding} by {shown}"),
                 caption=f"Hazard ratio of each covariate within each level of {shown}, from the multivariable model with that covariate's "
                 f"coefficient in each level in place of one; {_intervals(study, made)} Right: Wald test of interaction, not adjusted "
                 f"for the number of tests. Churned: in the level.",
@@ -152,7 +152,7 @@ def _sensitivity(study: Study, made: Models, frame: pd.DataFrame) -> list[Block]
     events = {str(v): f"{count(n)} churns" for v, n in frame.groupby("value", sort=False)["events"].first().items()}
     sizes = ", ".join(f"{v}: {n}" for v, n in events.items())
     finding = (
-        f"{len(facts)} of {total} conclusions depend on a setting"
+        f"{len(facts)} of {total} conclusions depend{'s' if len(facts) == 1 else ''} on a setting"
         if facts
         else "The conclusions do not depend on these settings"
     )
@@ -164,7 +164,7 @@ def _sensitivity(study: Study, made: Models, frame: pd.DataFrame) -> list[Block]
         *([Bullets(tuple(facts))] if facts else []),
         Figure(
             name=f"sensitivity_{study.slug(made.definition)}",
-            title=f"{finding}, {made.definition}",
+            title=titled(study, made, finding),
             caption=f"The multivariable model as configured and with one setting changed at a time ({sizes}); "
             f"{_intervals(study, made)} Not compared: the indicator reads the table whose silence is that churn.",
             alt="Forest plot: for each covariate its hazard ratio as configured and with each other setting; the table has the numbers.",

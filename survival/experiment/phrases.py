@@ -48,6 +48,11 @@ def shown_labels(study: Study, made: Models) -> dict[str, str]:
     return labels
 
 
+def titled(study: Study, made: Models, finding: str) -> str:
+    """A figure's title: the finding, after the definition that it is of where there are several."""
+    return f"{made.definition}: {finding}" if len(study.definitions) > 1 else finding
+
+
 def is_yes_or_no(column: pd.Series) -> bool:
     """Whether a number is 0 and 1 only: it divides customers into two groups."""
     return bool(pd.api.types.is_numeric_dtype(column)) and set(pd.unique(column.dropna())) == {0, 1}

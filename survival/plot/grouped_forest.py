@@ -17,7 +17,7 @@ from survival.plot.numbers import NOT_ESTIMABLE, count, is_missing, p_value, rat
 from survival.plot.style import Drawing
 
 MARKERS = ("s", "o", "D", "^", "v", "P", "X")
-LINE, HEAD, GAP = 0.215, 0.235, 0.1  # inches: a row, the covariate above its rows, the space before it
+LINE, HEAD, GAP = 0.192, 0.215, 0.06  # inches: a row, the covariate above its rows, the space before it
 AXIS = 2.7
 INDENT = 0.3
 SIZE = 8.5

@@ -104,6 +104,25 @@ def _same_covariates(rows: Sequence[Mapping[str, Any]]) -> str:
     return f" With the same covariates in every model the change {seen}."
 
 
+def changes_summary(conclusions: Mapping[str, str], labels: Mapping[str, str]) -> str:
+    """Which conclusions change with the definition, by name. `conclusions`: covariate -> its change (see `change`)."""
+    by = {
+        kind: [labels.get(c, covariate_label(c)) for c, k in conclusions.items() if k == kind]
+        for kind in ("direction", "significance")
+    }
+    if not any(by.values()):
+        return ""
+    parts = []
+    if by["direction"]:
+        parts.append(
+            f"Whether the churn rate is higher or lower depends on the definition for {listed(by['direction'])}"
+        )
+    if by["significance"]:
+        start, on = ("whether", "it") if parts else ("Whether", "the definition")
+        parts.append(f"{start} a difference is clear at all depends on {on} for {listed(by['significance'])}")
+    return "; ".join(parts) + "."
+
+
 def nothing_changes(conclusions: Mapping[str, str], compared: int, definitions: int, sizes: int, tested: int) -> str:
     """The paragraph about what stays the same.
 

@@ -1,0 +1,69 @@
+"""Titles of figures that say what is seen, made from the frames that the figures are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from survival.plot.forest import covariate_label
+from survival.plot.numbers import DAYS_PER_MONTH, count, decimal, percent, ratio
+
+MODEL = "multivariable"
+
+
+def forest_title(ratios: pd.DataFrame, labels: Mapping[str, str]) -> str:
+    """How many ratios are clear, and which lies furthest from 1. `ratios`: one definition's rows of hazard_ratios.csv."""
+    rows = ratios[ratios["model"] == MODEL] if "model" in ratios else ratios
+    known = rows[rows["hazard_ratio"].notna() & rows["ci_lower"].notna()]
+    clear = known[(known["ci_lower"] > 1) | (known["ci_upper"] < 1)]
+    if clear.empty:
+        return f"None of {count(len(known))} hazard ratios is clearly different from 1"
+    furthest = clear.loc[np.log(clear["hazard_ratio"]).abs().idxmax()]
+    name = labels.get(str(furthest["covariate"]), covariate_label(str(furthest["covariate"])))
+    are = "is" if len(clear) == 1 else "are"
+    return (
+        f"{count(len(clear))} of {count(len(known))} hazard ratios {are} clearly different from 1, furthest {name} "
+        f"(HR {ratio(furthest['hazard_ratio'])})"
+    )
+
+
+def hazard_title(smooth: pd.DataFrame) -> str:
+    """When the hazard is highest. `smooth`: tenure (days), hazard (a day)."""
+    known = smooth[smooth["hazard"].notna()]
+    if known.empty:
+        return "Baseline hazard of churn over tenure"
+    top = known.loc[known["hazard"].idxmax()]
+    when = f"month {decimal(float(top['tenure']) / DAYS_PER_MONTH, 0)}"
+    return f"The baseline hazard is highest around {when} of tenure, {percent(30 * float(top['hazard']))} in 30 days"
+
+
+def flags_title(totals: pd.DataFrame) -> str:
+    """For how many flags more leave while it is on. `totals`: covariate, state (on, off), tenure, cumulative_hazard."""
+    ends = totals.dropna(subset=["cumulative_hazard"]).pivot_table(
+        index=["covariate", "tenure"], columns="state", values="cumulative_hazard", aggfunc="last"
+    )
+    if not {"on", "off"} <= set(ends.columns):
+        return "Cumulative hazard of churn with each flag on and off"
+    ends = ends.groupby("covariate", sort=False)[["on", "off"]].ffill().dropna()
+    last = ends.groupby("covariate", sort=False).last()
+    higher, n = int((last["on"] > last["off"]).sum()), len(last)
+    if higher in (0, n):
+        which = "a flag is on, whichever it is" if n > 1 else "the flag is on"
+        return f"Customers leave {'faster' if higher else 'more slowly'} while {which}"
+    are = "is" if higher == 1 else "are"
+    return f"Customers leave faster while {count(higher)} of the {count(n)} flags {are} on, and more slowly while the others are"
+
+
+def lag_title(profile: pd.DataFrame) -> str:
+    """How many ratios are still clear at the longest lag, of those clear at the shortest. `profile`: one definition's rows."""
+    first, last = profile["lag"].min(), profile["lag"].max()
+    clear = (profile["ci_lower"] > 1) | (profile["ci_upper"] < 1)
+    at_first, at_last = (set(profile.loc[clear & (profile["lag"] == lag), "covariate"]) for lag in (first, last))
+    if first == last or not at_first:
+        return "Hazard ratios by lag"
+    return (
+        f"Of {count(len(at_first))} hazard ratios that are clear at a lag of {count(first)} days, {count(len(at_first & at_last))} still "
+        f"{'is' if len(at_first & at_last) == 1 else 'are'} at {count(last)} days"
+    )
