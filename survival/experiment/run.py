@@ -256,9 +256,13 @@ def _entry(folder: Path, manifest: dict[str, Any]) -> IndexEntry:
     grave = [w for w in manifest.get("warnings", []) if w.get("severity") != "note" and not w.get("allowed")]
     return IndexEntry(
         folder.name, manifest.get("title", folder.name), manifest.get("study", ""), manifest.get("headline", ""),
-        manifest.get("thumbnail", ""), numbers={k: int(v) for k, v in manifest.get("numbers", {}).items()}, warnings=len(grave),
+        manifest.get("thumbnail", ""), numbers=_largest_first(manifest.get("numbers", {})), warnings=len(grave),
         finished=str(manifest.get("started", ""))[:10], points=tuple(manifest.get("points", ())),
     )  # fmt: skip
+
+
+def _largest_first(numbers: dict[str, Any]) -> dict[str, int]:
+    return {name: int(n) for name, n in sorted(numbers.items(), key=lambda item: -item[1])}
 
 
 def _shown(path: Path) -> str:

@@ -53,15 +53,14 @@ def _column_schema(name: str, values: pd.Series) -> dict[str, Any]:
 
 
 def frame_from(text: str, schema: Schema, rows: list[list[int]] | None = None) -> pd.DataFrame:
-    """The frame whose CSV is `text`, or of it the columns of `schema` and the `rows` in ranges [start, stop)."""
+    """The frame whose CSV is `text`, or of it the columns of `schema` and the `rows` in ranges [start, stop), so indexed."""
     header, cells = rows_of(text)
     if rows is not None:
         cells = [line for start, stop in rows for line in cells[start:stop]]
     place = {name: i for i, name in enumerate(header)}
     columns = [_column([line[place[c["name"]]] for line in cells], c) for c in schema]
-    if not columns:
-        return pd.DataFrame(index=range(len(cells)))
-    return pd.concat(columns, axis=1)
+    frame = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(len(cells)))
+    return frame if rows is None else frame.set_axis([i for start, stop in rows for i in range(start, stop)], axis=0)
 
 
 def _column(cells: list[str], schema: dict[str, Any]) -> pd.Series:

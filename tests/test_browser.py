@@ -1,0 +1,153 @@
+"""Every kind of page in a browser, from disk and with the network off: on a desk, a phone and paper; for eyes and ears."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from browser import A4, Browser, found
+
+from survival.experiment import run as runs
+from survival.experiment.compare import compare
+from survival.experiment.compare_report import page
+from survival.report import write
+from survival.simulate import simulate
+
+pytestmark = pytest.mark.skipif(found() is None, reason="no Chromium is installed (or name one in CHROMIUM)")
+
+ROOT = Path(__file__).resolve().parent.parent
+STUDIES = ("crm_cohort_retention", "crm_churn_rate", "crm_hazard_ratios", "crm_churn_definitions")
+SMALL = ("lag_profile=[0, 30]",)
+SIZES = {
+    "desktop": (1280, 900, False, "screen"), "phone": (360, 740, True, "screen"), "print": (*A4, False, "print"),
+}  # fmt: skip
+
+# Text whose contrast with what lies behind it is below 4.5:1 (3:1 when large), as WCAG 2 has it.
+FAINT = """
+(() => {
+  const lum = c => { const f = v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+                     return .2126 * f(c[0]) + .7152 * f(c[1]) + .0722 * f(c[2]); };
+  const rgb = s => (s.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+  const behind = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
+                        if (c.length < 4 || c[3] > 0) return c; } return [255, 255, 255]; };
+  const faint = new Set();
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const e = walk.currentNode.parentElement;
+    if (!walk.currentNode.data.trim() || ['STYLE', 'SCRIPT'].includes(e.tagName)) continue;
+    const style = getComputedStyle(e), a = lum(rgb(style.color)), b = lum(behind(e));
+    const large = parseFloat(style.fontSize) >= 24;
+    if ((Math.max(a, b) + .05) / (Math.min(a, b) + .05) < (large ? 3 : 4.5)) faint.add(e.tagName + '.' + e.className);
+  }
+  return [...faint];
+})()
+"""
+FOR_EARS = """
+({
+  lang: document.documentElement.lang,
+  title: document.title,
+  headings: [...document.querySelectorAll('h1,h2,h3')].filter(h => !h.closest('nav')).map(h => +h.tagName[1]),
+  alts: [...document.images].filter(i => !(i.alt || '').trim()).length,
+  scopes: [...document.querySelectorAll('th')].filter(t => !['col', 'row'].includes(t.scope)).length,
+  captions: [...document.querySelectorAll('table')].filter(t => !t.caption || !t.caption.innerText.trim()).length,
+  regions: [...document.querySelectorAll('[tabindex="0"][role]')].filter(r => !r.getAttribute('aria-label')).length,
+  unnamed: [...document.querySelectorAll('a,button,summary')].filter(a => !a.textContent.trim() && !a.querySelector('img[alt]')).length,
+  twice: [...document.querySelectorAll('[id]')].map(e => e.id).filter((id, i, all) => all.indexOf(id) != i),
+  lost: [...document.querySelectorAll('a[href^="#"]')].filter(a => !document.getElementById(a.hash.slice(1))).length,
+  main: document.querySelectorAll('main').length,
+})
+"""
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of every study, a sweep, a comparison, and the index."""
+    folder = tmp_path_factory.mktemp("pages")
+    (folder / "configs").mkdir()
+    for name in STUDIES:
+        shutil.copy(ROOT / "configs" / f"{name}.yaml", folder / "configs")
+    simulate("crm", customers=250, seed=11, out=folder / "data" / "crm")
+    sweep = folder / "configs" / "choices.yaml"
+    sweep.write_text(
+        "extends: crm_cohort_retention.yaml\nname: choices\nmodel: {formula: plan}\nsweep: {model.ties: [efron, breslow]}\n"
+    )
+    paths = [folder / "configs" / f"{n}.yaml" for n in (*STUDIES, "choices")]
+    runs.run_all(paths, SMALL, None, False, runs.Console(quiet=True))
+    made = folder / "results"
+    write(page(compare(made / "choices--ties=efron", made / "choices--ties=breslow")), made / "compared")
+    return made
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with Browser(tmp_path_factory.mktemp("profile")) as one:
+        yield one
+
+
+PAGES = (*(f"{name}/report.html" for name in (*STUDIES, "choices", "compared")), "index.html")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_whole_at_every_size(results: Path, browser: Browser, page: str) -> None:
+    for size, (width, height, mobile, media) in SIZES.items():
+        browser.open(results / page, width, height, mobile=mobile, media=media)
+        assert browser.problems == [], size
+        assert browser.value("document.documentElement.scrollWidth") <= width, size
+        assert (
+            browser.value("[...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.alt)") == []
+        ), size
+        assert browser.value("document.images.length") > 0
+        assert browser.value("document.querySelector('main').getBoundingClientRect().height") > 100
+        faint = browser.value(FAINT)
+        assert faint == [], size
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_can_be_heard(results: Path, browser: Browser, page: str) -> None:
+    browser.open(results / page, 1280, 900)
+    heard = browser.value(FOR_EARS)
+    assert heard["lang"] == "en"
+    assert heard["title"].strip()
+    levels = heard["headings"]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b <= a + 1 for a, b in pairwise(levels))  # no level is skipped
+    for what in ("alts", "scopes", "captions", "regions", "unnamed", "lost"):
+        assert heard[what] == 0, what
+    assert heard["twice"] == []
+    assert heard["main"] == 1
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_it_prints_on_a4_with_findings_on_the_first_pages(results: Path, browser: Browser, study: str) -> None:
+    browser.open(results / study / "report.html", 1280, 900)
+    pdf = browser.pdf()
+    boxes = {tuple(round(float(v)) for v in box.split()) for box in re.findall(rb"/MediaBox \[([^\]]*)\]", pdf)}
+    assert len(boxes) == 1
+    assert next(iter(boxes)) == pytest.approx((0, 0, 595, 842), abs=1.5)
+    pages = len(re.findall(rb"/Type /Page\b", pdf))
+    assert 3 <= pages <= 40
+    browser.open(results / study / "report.html", *A4, media="print")
+    first = browser.value("document.querySelector('ul.key').getBoundingClientRect().top")
+    assert first < A4[1]
+
+
+def test_a_browser_that_finds_an_error_says_so(browser: Browser, tmp_path: Path) -> None:
+    """The tests above could fail."""
+    bad = tmp_path / "bad.html"
+    bad.write_text(
+        "<!DOCTYPE html><html><body><img src='gone.png' alt=''><img src='http://example.invalid/x.png' alt=''>"
+        "<p style='width:3000px;color:#ccc'>wide and faint</p><script>console.error('x'); missing();</script></body></html>"
+    )
+    browser.open(bad, 800, 600)
+    said = " ".join(browser.problems)
+    assert "example.invalid" in said
+    assert "not loaded" in said
+    assert "Uncaught" in said
+    assert browser.value("document.documentElement.scrollWidth") > 800
+    assert browser.value("[...document.images].filter(i => !i.naturalWidth).length") == 2
+    assert browser.value(FAINT) == ["P."]
