@@ -220,11 +220,16 @@ def _stayers(slots: int, order: _Order, events: _Events, points: _Points) -> tup
     at = _points(slot.size, slots, np.float64)
     at.slot[: slot.size], at.weight[: slot.size] = slot, mass
     queries = [_Query(first, early, late), _Query(after[some], early[some], late[some])]
+    del before, first, after
     lower, tied = _dominance(at, queries, slots)
+    del queries
     tied -= lower[some]
     total = np.concatenate(([0.0], np.cumsum(sums_by(slot, mass, slots))))
-    everyone = total[late + 1]
-    everyone -= total[early + 1]
+    everyone = np.empty(lower.size)
+    for i in range(0, lower.size, _CELLS):
+        part = slice(i, i + _CELLS)
+        np.take(total, late[part] + 1, out=everyone[part])
+        everyone[part] -= np.take(total, early[part] + 1)
     lower *= -2.0  # higher - lower = everyone - 2 lower - tied
     lower += everyone
     lower[some] -= tied

@@ -150,7 +150,7 @@ def _events(table: pd.DataFrame, name: str, who: pd.Series | None) -> NDArray[np
 
 def _weights(table: pd.DataFrame, name: str | None, who: pd.Series | None) -> NDArray[np.float64]:
     if name is None:
-        return np.ones(len(table))
+        return np.broadcast_to(1.0, len(table))  # no memory for what is 1 in every row
     values = numbers(table, name, "weights", who)
     refuse(values < 0, f"weights column '{name}' has negative weights", {name: values}, who)
     if not values.any():
