@@ -20,7 +20,7 @@ from survival.estimate.causes import CAUSE, read_cause
 from survival.estimate.cox import cox
 from survival.estimate.cox_fit import CoxFit
 from survival.estimate.design import formula_variables
-from survival.estimate.kaplan_meier import product_limit
+from survival.estimate.fine_gray_flows import chance_observed, fine_gray_from_flows
 from survival.flows.columns import read_columns
 from survival.flows.frames import EpisodeArrays, pattern_codes
 from survival.flows.table import Flows
@@ -103,14 +103,18 @@ def fine_gray(
 ) -> CauseFits:
     """Fine and Gray's model of the share lost to each cause (or to `causes`), with the robust variance by customer.
 
-    A frame of episodes, a row a customer or, with `customer`, several without gaps; flows have no customers to cluster by.
+    A frame of episodes, a row a customer or, with `customer`, several without gaps; or flows counted with causes, by what is
+    fixed at signup. From flows the robust variance is to be had where all customers of a pattern enter at one tenure; with late
+    entry pass `robust=False` or the frame (see `fine_gray_flows`).
     `censoring_by`: groups in which censoring (and entry) is estimated apart. After leaving by another cause a customer
     keeps the covariates of the last row. The variance takes the weights as known; cmprsk's crr does not, which is seldom
     seen. Late entry is weighted as R's finegray does. Raises as `cox`, StructureError for gaps.
     Source: Fine & Gray 1999; Geskus 2011; R's finegray() with coxph(cluster = id); with ties="breslow" crr's estimates.
     """
     if isinstance(frame, Flows):
-        raise ArgumentError("fine_gray needs customers for its variance, and flows are sums over them: pass the frame")
+        return _of_flows(
+            frame, formula, causes, censoring_by, strata, {"start": start, "customer": customer, **options}
+        )
     by = [censoring_by] if isinstance(censoring_by, str) else list(censoring_by or ())
     table, episodes, said = _read(
         frame, formula, cause, stop, event, start, customer, None, strata, None, options, more=by
@@ -129,6 +133,20 @@ def fine_gray(
             wide, formula, stop=STOP, event=EVENT, start=START, customer=UNIT, strata=strata, weights=WEIGHT,
             **{"robust": True, **options},
         )  # fmt: skip
+    return CauseFits("fine-gray", MappingProxyType(fits))
+
+
+def _of_flows(
+    flows: Flows, formula: str, causes: Sequence[str] | None, censoring_by: str | Sequence[str] | None,
+    strata: str | Sequence[str], options: dict[str, Any],
+) -> CauseFits:  # fmt: skip
+    named = {name: options.pop(name) for name in ("start", "customer")}
+    if any(named.values()):
+        raise ArgumentError(f"flows already hold times and customers; leave out {named}")
+    if not flows.causes:
+        raise ArgumentError("these flows do not know causes: count them with flows(..., causes=True)")
+    by = [censoring_by] if isinstance(censoring_by, str) else list(censoring_by or ())
+    fits = {c: fine_gray_from_flows(flows, formula, c, by, strata, options) for c in _wanted(flows.causes, causes)}
     return CauseFits("fine-gray", MappingProxyType(fits))
 
 
@@ -173,16 +191,15 @@ def weighted_rows(episodes: EpisodeArrays, own: NDArray[np.bool_], groups: Ints)
 
     own (n,): the event is of the cause; groups (n,): within each, censoring and entry have one distribution. Who left by
     another cause goes on to the last tenure, in pieces that hold an event of the cause, weighted by the chance of still
-    being observed there. Source: R's finegray.
+    being observed there. Source: R's finegray, which with groups keeps only pieces that hold an event of the group itself; here
+    an event of any group counts, since all are compared at it.
     """
     first, last = _ends(episodes)
-    parts = []
+    parts, events = [], np.unique(episodes.stop[own])
     for code in range(int(groups.max()) + 1):
         rows = np.flatnonzero(groups == code)
-        if not own[rows].any():
-            continue
         cuts, chance = _observed(episodes, rows, first[rows], last[rows])
-        parts.append(_extended(episodes, rows, own[rows], last[rows], cuts, chance))
+        parts.append(_extended(episodes, rows, own[rows], last[rows], cuts, chance, events))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -199,53 +216,26 @@ def _ends(episodes: EpisodeArrays) -> tuple[NDArray[np.bool_], NDArray[np.bool_]
 def _observed(
     episodes: EpisodeArrays, rows: Ints, first: NDArray[np.bool_], last: NDArray[np.bool_]
 ) -> tuple[Floats, Floats]:
-    """Tenures (m,) at which pieces end, and the chance (m,) of being observed in the piece before: G(t) H(t).
-
-    G is the product-limit estimate of not being censored, a churn at a tenure coming before a censoring; H, where somebody
-    enters late, that of having entered, from the end backwards.
-    """
+    """Tenures (m,) at which pieces end, and the chance (m,) of being observed in the piece before (`chance_observed`)."""
     start, stop, event = episodes.start[rows], episodes.stop[rows], episodes.event[rows]
-    censored = last & ~event
-    time = np.unique(stop[censored])
-    gone = np.bincount(np.searchsorted(time, stop[censored]), minlength=time.size).astype(float)
-    present = _between(start, stop, time) - _counted(stop[event], time)
-    kept, _ = product_limit(present, gone, present - gone)
-    late = bool((start[first] > stop.min()).any())
-    if late:
-        came = np.unique(start[first])
-        new = np.bincount(np.searchsorted(came, start[first]), minlength=came.size).astype(float)
-        inside = _counted_to(start, came) - _counted_to(stop, came)  # start <= s < stop
-        entered, _ = product_limit(inside[::-1], new[::-1], (inside - new)[::-1])
-        by_then = np.append(entered[::-1][1:], 1.0)
-        moments = np.union1d(came, time)
-        g = np.append(1.0, kept)[np.searchsorted(time, moments, side="right")]
-        time, kept = moments, by_then[np.searchsorted(came, moments, side="right") - 1] * g
-    return np.append(time, stop.max()), np.append(1.0, kept)
-
-
-def _between(start: Floats, stop: Floats, time: Floats) -> Floats:
-    """How many (m,) have start < time <= stop."""
-    entered = np.searchsorted(np.sort(start), time, side="left")
-    return (entered - np.searchsorted(np.sort(stop), time, side="left")).astype(float)
-
-
-def _counted(values: Floats, time: Floats) -> Floats:
-    """How many values equal each time (m,)."""
-    return _counted_to(values, time) - np.searchsorted(np.sort(values), time, side="left")
-
-
-def _counted_to(values: Floats, time: Floats) -> Floats:
-    return np.searchsorted(np.sort(values), time, side="right").astype(float)
+    time = np.unique(np.concatenate((start, stop)))
+    into, out = np.searchsorted(time, start), np.searchsorted(time, stop)
+    columns = (into[first], into, out, out[event])
+    began, entered, exited, events = (np.bincount(place, minlength=time.size).astype(float) for place in columns)
+    return chance_observed(time, began, entered, exited, events)
 
 
 def _extended(
-    episodes: EpisodeArrays, rows: Ints, own: NDArray[np.bool_], last: NDArray[np.bool_], cuts: Floats, chance: Floats
-) -> pd.DataFrame:
+    episodes: EpisodeArrays, rows: Ints, own: NDArray[np.bool_], last: NDArray[np.bool_], cuts: Floats, chance: Floats,
+    events: Floats,
+) -> pd.DataFrame:  # fmt: skip
     start, stop, event = episodes.start[rows], episodes.stop[rows].copy(), episodes.event[rows]
     goes_on = event & ~own & last
     piece = np.searchsorted(cuts, stop, side="left")
-    inside = np.searchsorted(cuts, np.unique(stop[own]), side="left")
-    kept = np.unique(inside[inside > 0])  # pieces (cuts[j - 1], cuts[j]] that hold an event of the cause
+    inside = np.searchsorted(cuts, events, side="left")
+    kept = np.unique(
+        inside[(inside > 0) & (inside < cuts.size)]
+    )  # pieces (cuts[j - 1], cuts[j]] that hold an event of the cause
     after = np.searchsorted(kept, piece[goes_on], side="right")
     many = kept.size - after
     who = np.repeat(np.flatnonzero(goes_on), many)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from survival.errors import ArgumentError, StructureError
 from survival.estimate.adjustments import ADJUSTMENTS, adjusted
 from survival.estimate.cohort_counts import cohort_counts, labelled, names_of
+from survival.estimate.fine_gray_flows import one_entry, one_pattern
 from survival.estimate.intervals import one_of
 from survival.estimate.max_combo import inverse_root
 from survival.estimate.rank_tests import tables_of
@@ -24,6 +25,7 @@ from survival.flows.table import Flows
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
+MOST = 100_000  # customers
 _CELLS = 2_000_000  # labels dealt at a time
 _EQUAL = 1e-9  # relative: the observed arrangement, met again, counts as reached
 
@@ -86,7 +88,8 @@ def permutation_test(
     reach the observed statistic) / (1 + `permutations`), or exact when two groups have no more arrangements than that.
     Right when entry and censoring do not depend on the group; several episodes of a customer move together.
 
-    Raises ArgumentError for flows, which hold no customers, and for more than 100,000 customers; StructureError for a
+    Flows are taken where all customers of a pattern enter at one tenure: who left when then says which customers there are
+    (see `customers_of`). Raises ArgumentError for other flows and for more than 100,000 customers; StructureError for a
     customer in two groups or strata. Source: coxph-style scores as in R's coin::logrank_test, Strasser & Weber 1999.
     """
     parts = weightings_of(weighting)
@@ -98,7 +101,10 @@ def permutation_test(
     if not groups:
         raise ArgumentError("permutation_test compares groups: name the column that holds them in `by`")
     if isinstance(frame, Flows):
-        raise ArgumentError("labels are dealt to customers, whom flows do not hold: give the frame of episodes")
+        named = {"start": start, "customer": customer, "spell": spell}
+        if any(named.values()):
+            raise ArgumentError(f"flows already hold times and customers; leave out {named}")
+        frame, start, stop, event = customers_of(frame), "start", "stop", "event"
     episodes = episode_arrays(frame, stop, event, start, customer=customer, spell=spell, keep=[*layers, *groups])
     group, labels = _labelled(episodes, groups, order)
     stratum, _ = _labelled(episodes, layers, None)
@@ -124,6 +130,35 @@ def permutation_test(
     return PermutationTests(tuple(tests), name, seed)
 
 
+def customers_of(flows: Flows) -> pd.DataFrame:
+    """A row a customer: start, stop, event and the columns of the patterns, where flows say who they are.
+
+    They do when nobody's covariates change and all customers of a pattern enter at one tenure. With late entry they count who
+    entered and who left, but not who of those who left had entered when. Raises ArgumentError there, for weights that are no
+    counts, and for more than 100,000 customers.
+    """
+    rows = np.flatnonzero(flows.exited > 0)
+    if float(flows.exited.sum()) > MOST:
+        raise ArgumentError(
+            f"a permutation test is for small cohorts; {flows.exited.sum():,.0f} customers have a chi-square: use rank_test"
+        )
+    if not (one_pattern(flows) and one_entry(flows)):
+        raise ArgumentError(
+            "labels are dealt to customers, and these flows do not say which there are: some enter late or change their pattern. "
+            "Give the frame of episodes"
+        )
+    counts = np.column_stack([flows.events[rows], flows.exited[rows] - flows.events[rows]])
+    if (counts != np.rint(counts)).any():
+        raise ArgumentError("labels are dealt to customers: the weights of these flows are no counts of them")
+    entry = np.zeros(len(flows.patterns))
+    entry[flows.pattern[flows.began > 0]] = flows.time[flows.began > 0]
+    row = np.repeat(np.repeat(rows, 2), counts.astype(np.intp).ravel())
+    event = np.repeat(np.tile([1, 0], rows.size), counts.astype(np.intp).ravel())
+    pattern = flows.pattern[row]
+    frame = flows.patterns.iloc[pattern].reset_index(drop=True)
+    return frame.assign(start=entry[pattern], stop=flows.time[row], event=event)
+
+
 def _labelled(episodes: EpisodeArrays, names: list[str], order: Sequence[Any] | None) -> tuple[Codes, list[Any]]:
     """Group of each episode (n,) and the labels of the groups."""
     codes, patterns = pattern_codes(episodes.columns, names, len(episodes))
@@ -136,7 +171,7 @@ def _customers(
 ) -> _Customers:
     """Scores by customer on the risk sets of all `rows` together, stratum by stratum."""
     ids, customer = np.unique(episodes.customer[rows], return_inverse=True)
-    if ids.size > 100_000:
+    if ids.size > MOST:
         raise ArgumentError(
             f"a permutation test is for small cohorts; {ids.size:,} customers have a chi-square: use rank_test"
         )
