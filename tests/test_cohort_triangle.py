@@ -36,7 +36,13 @@ def cells(months: int = 3) -> pd.DataFrame:
 
 def months() -> pd.DataFrame:
     return pd.DataFrame(
-        {"period": ["2023-12", "2024-02"], "ratio": [1.0, 2.1], "ci_lower": [0.8, 1.6], "ci_upper": [1.3, 2.7]}
+        {
+            "period": ["2023-12", "2024-02"],
+            "expected": 40.0,
+            "ratio": [1.0, 2.1],
+            "ci_lower": [0.8, 1.6],
+            "ci_upper": [1.3, 2.7],
+        }
     )
 
 
@@ -65,6 +71,9 @@ def test_the_strip_lies_below_the_triangle_and_frames_what_is_clear() -> None:
     assert plot.style.lightness(colours[0]) > 99
     assert plot.style.lightness(colours[2]) < 75
     assert not any(a.get_gid() == "calendar-strip" for a in plot.cohort_triangle(cells()).axes)
+    few = calendar_strip(months().assign(expected=[40.0, 4.9]))
+    assert "2.1" not in texts(few), "a ratio of fewer than five expected churns is noise"
+    assert "1.0" in texts(few)
     assert texts(calendar_strip(months().iloc[:0])) == ["There is no calendar to draw."]
 
 

@@ -104,21 +104,30 @@ def ratio_blocks(study: Study, made: Compared, said: pd.DataFrame, echoes: Seque
     frame = hazard_ratios(study, made.models)
     table = fits(made.models)
     changed = conclusion_sentences(study, made, said)
-    out = {name: [study.labels.get(n, n) for n in names] for name, names in made.left_out.items() if names}
     blocks: list[Block] = [
         Section("What goes before churn, under each definition"),
         Bullets(tuple(changed or ["No conclusion changes with the definition."])),
         *(Paragraph(f"Beware: {echo}") for echo in echoes),
-        *[
-            Paragraph(f"Left out under {name}, which is built from the same log: {listed(words)}.")
-            for name, words in out.items()
-        ],
+        *map(Paragraph, _left_out(study, made)),
         _forest(study, made, said),
         _conclusion_table(said, _labels(study, made), f"{100 * study.config.level:g}% CI"),
         Table("hazard_ratios", "Hazard ratios, all columns", frame, shown=False),
         Table("fit", "The models", table, turned(table), notes=(FIT_NOTE,)),
     ]
     return blocks
+
+
+def _left_out(study: Study, made: Compared) -> list[str]:
+    """A sentence for each set of indicators that is left out, with the definitions that are built from them."""
+    by: dict[tuple[str, ...], list[str]] = {}
+    for name, names in made.left_out.items():
+        if names:
+            by.setdefault(names, []).append(name)
+    return [
+        f"Left out under {listed(under)}, which {'is' if len(under) == 1 else 'are'} built from the same log: "
+        f"{listed([study.labels.get(n, n) for n in names])}."
+        for names, under in by.items()
+    ]
 
 
 def _labels(study: Study, made: Compared) -> dict[str, str]:

@@ -127,7 +127,10 @@ def proportional_hazards_blocks(study: Study, all_models: Sequence[Models]) -> l
         tests = made.full.proportional_hazards().set_index("covariate").drop(index="GLOBAL")
         failing = [name for name in tests.index if tests.loc[name, "p"] < PH_ALPHA]
         if not failing:
-            text = f"{made.definition}: no covariate fails the test at {PH_ALPHA:g}, so none is drawn."
+            text = titled(
+                study, made, f"no covariate fails the test at p < {PH_ALPHA:g}, so no ratio is drawn over tenure."
+            )
+            text = text[:1].upper() + text[1:] if len(all_models) == 1 else text
             blocks.append(Paragraph(text))
             continue
         blocks += [*_schoenfeld(study, made, failing, tests["p"]), *period_blocks(study, made, failing)]

@@ -18,14 +18,14 @@ from survival.experiment.retention_numbers import (
 )
 from survival.experiment.study import Study
 from survival.experiment.terms import billing_sentence, terms_blocks
+from survival.experiment.triangle_blocks import triangle_blocks
 from survival.findings import Finding
 from survival.plot.bands import simultaneous_band
-from survival.plot.cohort_triangle import cohort_triangle
 from survival.plot.numbers import count, percent_with_interval
 from survival.plot.retention import retention_curves
 from survival.plot.style import tenure_ticks
 from survival.report.displays import retention_display
-from survival.report.document import Block, Bullets, Figure, Paragraph, Section, Table
+from survival.report.document import Block, Bullets, Figure, Section, Table
 from survival.report.wording import rank_test_sentence, retention_range
 
 MONTH = 30.4375  # days
@@ -44,7 +44,7 @@ def retention_blocks(study: Study) -> list[Block]:
         blocks += _bands(study, name)
         blocks += comparison_blocks(study, name, until)
         if study.has_cohorts:
-            blocks.append(_triangle_block(study, name))
+            blocks += triangle_blocks(study, name, triangle(study, name))
         for title, more in (
             ("who is still here", ahead_blocks(study, name)),
             ("terms and returns", terms_blocks(study, name)),
@@ -185,32 +185,6 @@ def _bands(study: Study, name: str) -> list[Block]:
         ),
         Table(table, f"Bands of whole curves, {name}", frame.assign(definition=name), shown=False),
     ]
-
-
-def _triangle_block(study: Study, name: str) -> Block:
-    """The triangle; a sentence instead where not one cell could be observed whole, and all of it would be grey."""
-    cells = triangle(study, name)
-    if bool(cells["complete"].any()):
-        return _triangle_figure(study, name, cells)
-    return Paragraph(
-        "There is no cohort triangle: the cohorts' customers were first and last seen at tenures of their own, so no cohort could be "
-        "watched as a whole to the end of any month. The curves above use what was observed of each customer; the numbers by month "
-        "are in tables/cohort_triangle.csv."
-    )
-
-
-def _triangle_figure(study: Study, name: str, cells: pd.DataFrame) -> Figure:
-    mask = study.config.retention.mask_below
-    return Figure(
-        name=f"cohort_triangle_{study.slug(name)}",
-        title=f"Retention by cohort and month of tenure, {name}",
-        caption="Each cell is the cohort's Kaplan-Meier retention at the end of that month (30.4375 days). Grey: some of the cohort "
-        f"could not be observed to its end. Cells with fewer than {mask} customers at risk at their start show no number. "
-        f"{mark_note(study, name)}".strip(),
-        alt=f"Heat map of retention under {name}: a row a cohort, a column a month of tenure; its numbers are in the table.",
-        figure=cohort_triangle(marked(study, name, cells), mask_below=mask, cohort_name=study.cohort_title),
-        source=("cohort_triangle",),
-    )
 
 
 def _of_variance(study: Study, name: str) -> str:

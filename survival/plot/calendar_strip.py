@@ -17,6 +17,7 @@ from survival.plot.style import Drawing
 # Fewer than expected: blue; more: brown. White where they agree. The far ends differ in hue; the number says the direction.
 FEWER_MORE = LinearSegmentedColormap.from_list("fewer_more", ["#0b3f7f", "#73a6cf", "#ffffff", "#e39a5d", "#7a3206"])
 WIDEST = math.log(3)  # of the colours: a third to three times what was expected
+FEWEST = 5.0  # churns expected in a month below which its ratio is noise
 CELL, ROW = 0.36, 0.27  # inches
 HEIGHT = 1.02  # of the strip with its words
 LETTERS = "JFMAMJJASOND"
@@ -26,8 +27,8 @@ LETTERS = "JFMAMJJASOND"
 def calendar_strip(months: pd.DataFrame, *, title: str = "") -> Drawing:
     """Draw the strip by itself.
 
-    `months`: columns period (2024-03), ratio (observed over expected churns), ci_lower, ci_upper, in any order. A month whose
-    interval excludes 1 is framed, its number bold.
+    `months`: columns period (2024-03), expected (churns), ratio (observed over expected), ci_lower, ci_upper, in any order. A month
+    whose interval excludes 1 is framed, its number bold; one with fewer than five expected has a dot, no number.
     """
     if len(months) == 0:
         return style.message("There is no calendar to draw.")
@@ -83,6 +84,9 @@ def _month(axes: Axes, x: int, r: dict, cell: float) -> None:
     ratio = float(r["ratio"])
     if not np.isfinite(ratio):
         return
+    if float(r["expected"]) < FEWEST:
+        axes.text(x, 0.5, "·", ha="center", va="center", fontsize=12, color=style.SOFT)
+        return
     place = 0.5 + 0.5 * float(np.clip(math.log(max(ratio, 1e-9)) / WIDEST, -1, 1))
     colour = mpl.colors.to_hex(FEWER_MORE(place))
     clear = float(r["ci_lower"]) > 1 or float(r["ci_upper"]) < 1
@@ -101,5 +105,5 @@ def _key(figure: Drawing, left: float, bottom: float) -> None:
     box = Rectangle((left / w, (bottom + 0.02) / h), 0.16 / w, 0.11 / h, fill=False, edgecolor=style.INK, linewidth=1.1)
     box.set_transform(figure.transFigure)
     figure.add_artist(box)
-    text = "interval excludes 1. Brown: more than expected; blue: fewer"
+    text = "interval excludes 1. Brown: more than expected; blue: fewer. Dot: under 5 expected"
     figure.text((left + 0.23) / w, (bottom + 0.075) / h, text, fontsize=7.5, va="center_baseline", color=style.SOFT)
