@@ -10,31 +10,33 @@ from survival.estimate.tails import YEAR, Tails, extrapolate
 from survival.experiment.study import Study
 from survival.findings import Finding
 from survival.plot.numbers import count, decimal, percent
-from survival.plot.tail import extrapolated_retention
+from survival.plot.tail import extrapolated_retention, model_name
 from survival.report.document import Block, Figure, Paragraph, Section, Table
-
-HORIZON = 5 * YEAR
-DISCOUNT = 0.10  # a year, stated beside every value
-GIVEN = (0, 180, 365)
 
 
 def tail_blocks(study: Study, name: str, mrr: float | None) -> list[Block]:
     """Retention up to five years with its tail, days still to come, and with `mrr` (mean of today's customers) their value."""
     study.step(f"{name}: beyond the data")
+    how = study.config.beyond
     try:
-        made = extrapolate(study.flows(name), horizon=HORIZON, level=study.config.level)
+        made = extrapolate(
+            study.flows(name), horizon=how.horizon, models=how.models, period=how.period, min_at_risk=how.min_at_risk,
+            level=study.config.level,
+        )  # fmt: skip
     except EstimationError as error:
         study.note([Finding("no-tail", "note", name, f"nothing is extrapolated: {error}")], about=name)
         return []
     study.note(made.findings, about=name)
     slug = study.slug(name)
     tail = made.tails[0]
-    if tail.chosen is None or tail.splice >= HORIZON:
+    if tail.chosen is None or tail.splice >= how.horizon:
         return []
+    study.used("tails", *(["shifted beta geometric"] if how.period else []))
+    chosen = model_name(tail.chosen.name)
     text = (
-        f"Observed to day {count(tail.splice)} (30 customers at risk); beyond that a model speaks. Each was fitted to the first "
-        f"{count(tail.cut)} days and judged by what it foretold after them; the {tail.chosen.name} was off least. Everything in this "
-        f"section up to {count(round(HORIZON / YEAR))} years is an extrapolation of that kind."
+        f"Observed to day {count(tail.splice)} ({how.min_at_risk} customers at risk); beyond that a model speaks. Each was fitted to "
+        f"the first {count(tail.cut)} days and judged by what it foretold after them; the {chosen} was off least. Everything in this "
+        f"section up to {_years(how.horizon)} is an extrapolation of that kind."
     )
     blocks: list[Block] = [
         Section(f"Beyond the data: {name}"),
@@ -42,9 +44,9 @@ def tail_blocks(study: Study, name: str, mrr: float | None) -> list[Block]:
         Figure(
             name=f"extrapolated_{slug}",
             title=f"Retention, observed and extrapolated, {name}",
-            caption=f"Solid: Kaplan-Meier. Dashed, on shaded ground: extrapolated by the {tail.chosen.name} model; its band holds only if "
+            caption=f"Solid: Kaplan-Meier. Dashed, on shaded ground: extrapolated by the {chosen} model; its band holds only if "
             "one of the models that the time after the cut does not tell apart does.",
-            alt=f"Retention under {name}: observed, then extrapolated to five years; the numbers are in the table of that name.",
+            alt=f"Retention under {name}: observed, then extrapolated to {_years(how.horizon)}; the numbers are in the table of that name.",
             figure=extrapolated_retention(made.tidy()),
             source=(f"extrapolated_{slug}",),
         ),
@@ -59,7 +61,7 @@ def _models(made: Tails, slug: str) -> Table:
     frame = made.models()
     shown = pd.DataFrame(
         {
-            "Model": frame["model"],
+            "Model": [model_name(m) for m in frame["model"]],
             "Off after the cut (points)": [decimal(100 * e, 2) for e in frame["error"]],
             "AIC": [decimal(a, 1) for a in frame["aic"]],
             "": np.where(frame["chosen"], "chosen", np.where(frame["rival"], "not told from it", "")),
@@ -74,25 +76,27 @@ def _models(made: Tails, slug: str) -> Table:
 
 
 def _value(study: Study, made: Tails, slug: str, mrr: float | None) -> Table:
-    reached = [g for g in GIVEN if g < made.tails[0].splice]
+    how = study.config.beyond
+    until = _years(how.horizon)
+    reached = [g for g in how.given if g < made.tails[0].splice]
     days = pd.concat([made.remaining(g) for g in reached], ignore_index=True)
     frame = days.rename(columns={"days": "remaining_days"}).drop(columns="by")
     level = f"{100 * study.config.level:g}% CI"
     shown = pd.DataFrame(
         {
             "Customer for (days)": [count(g) for g in frame["given_tenure"]],
-            f"Days still to come within five years ({level})": [
+            f"Days still to come within {until} ({level})": [
                 f"{count(round(r.remaining_days))} ({count(round(r.ci_lower))}–{count(round(r.ci_upper))})" for r in frame.itertuples()
             ],
             "of which extrapolated": [percent(s) for s in frame["extrapolated_share"]],
         }
     )  # fmt: skip
-    notes = ["Restricted to five years from signup. Intervals span the models that are not told apart."]
+    notes = [f"Restricted to {until} from signup. Intervals span the models that are not told apart."]
     if mrr is not None:
-        values = pd.concat([made.lifetime_value(mrr, DISCOUNT, g) for g in reached], ignore_index=True)
+        values = pd.concat([made.lifetime_value(mrr, how.discount_rate, g) for g in reached], ignore_index=True)
         frame = frame.assign(
             mrr=mrr,
-            discount_rate=DISCOUNT,
+            discount_rate=how.discount_rate,
             value=values["value"],
             value_lower=values["ci_lower"],
             value_upper=values["ci_upper"],
@@ -102,7 +106,18 @@ def _value(study: Study, made: Tails, slug: str, mrr: float | None) -> Table:
             for r in values.itertuples()
         ]
         notes.append(
-            f"Revenue: {decimal(mrr, 2)} a month (the mean of customers at the last month's start), discounted at {percent(DISCOUNT, 0)} a "
-            "year, without expansion or costs, and as if churn did not depend on what a customer pays."
+            f"Revenue: {decimal(mrr, 2)} a month (the mean of customers at the last month's start), discounted at "
+            f"{100 * how.discount_rate:g}% a year, without expansion or costs, and as if churn did not depend on what a customer pays."
         )
     return Table(f"remaining_{slug}", "What is still to come", frame, shown, notes=tuple(notes))
+
+
+def _years(days: float) -> str:
+    """'five years', or '1,000 days'."""
+    years = days / YEAR
+    words = {1: "one year", 2: "two years", 3: "three years", 4: "four years", 5: "five years", 10: "ten years"}
+    return (
+        words.get(round(years), f"{round(years)} years")
+        if abs(years - round(years)) < 0.005 and years > 0.5
+        else f"{count(days)} days"
+    )

@@ -1,24 +1,44 @@
 """Figures from tidy frames; nothing is fitted here."""
 
+from survival.plot.bands import simultaneous_band
+from survival.plot.churn_rate import churn_rates
 from survival.plot.cohort_triangle import cohort_triangle
+from survival.plot.conditional import conditional_retention
+from survival.plot.difference import retention_difference
 from survival.plot.forest import covariate_label, forest
 from survival.plot.hazard import hazard_by_flag, smoothed_hazard
+from survival.plot.incidence import stacked_incidence
 from survival.plot.lag_profile import lag_profile
+from survival.plot.mean_count import mean_counts
+from survival.plot.piecewise import piecewise_hazard
 from survival.plot.retention import retention_curves
+from survival.plot.revenue import revenue_retention_curves
+from survival.plot.rmst import rmst_forest
 from survival.plot.schoenfeld import schoenfeld
 from survival.plot.style import Drawing, png_bytes, svg_bytes, tenure_ticks
+from survival.plot.tail import extrapolated_retention
 
 __all__ = [
     "Drawing",
+    "churn_rates",
     "cohort_triangle",
+    "conditional_retention",
     "covariate_label",
+    "extrapolated_retention",
     "forest",
     "hazard_by_flag",
     "lag_profile",
+    "mean_counts",
+    "piecewise_hazard",
     "png_bytes",
     "retention_curves",
+    "retention_difference",
+    "revenue_retention_curves",
+    "rmst_forest",
     "schoenfeld",
+    "simultaneous_band",
     "smoothed_hazard",
+    "stacked_incidence",
     "svg_bytes",
     "tenure_ticks",
 ]

@@ -42,6 +42,11 @@ def churn_rates(
     top = _top(value, high, bands)
     _bands(axes, bands, top)
     axes.vlines(x, low, np.minimum(high, top), color=style.NOMINAL[0], linewidth=1.2)
+    beyond = high > top  # the limit is in the table
+    axes.plot(
+        x[beyond], np.full(int(beyond.sum()), top), marker="^", linestyle="none", color=style.NOMINAL[0], markersize=4.5,
+        clip_on=False, gid="beyond",
+    )  # fmt: skip
     axes.plot(x, value, linestyle="none", marker="o", markersize=4.5, color=style.NOMINAL[0], zorder=3)
     if trend is not None and len(trend):
         axes.plot(x, trend["rate"].to_numpy(float), color=style.ON, linestyle=(0, (5, 2)), linewidth=1.4, zorder=2)

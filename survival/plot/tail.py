@@ -51,7 +51,7 @@ def extrapolated_retention(
     if splices:
         first = min(t for t, _, _ in splices)
         axes.axvspan(first, horizon, color=GROUND, linewidth=0, zorder=0)
-        words = f"extrapolated: {splices[0][1]}" if alone else "extrapolated"
+        words = f"extrapolated: {model_name(splices[0][1])}" if alone else "extrapolated"
         axes.text(first + 0.01 * horizon, 0.985, words, fontsize=8, color=style.SOFT, va="top", ha="left")
     style.percent_axis(axes)
     axes.set_xlim(0, horizon if horizon > 0 else 1)
@@ -68,9 +68,14 @@ def extrapolated_retention(
     w, h = figure.get_size_inches()
     missing = f"Not shown: the last {len(groups) - MOST} of {len(groups)}. " if len(groups) > MOST else ""
     if splices and not alone:
-        models = "; ".join(f"{group}: {model}" for _, model, group in splices)
+        models = "; ".join(f"{group}: {model_name(model)}" for _, model, group in splices)
         line = style.shorten(f"{missing}Models: {models}", 5.5 + right, 8)
         figure.text(0.8 / w, 0.27 / h, line, fontsize=8, color=style.SOFT)
     foot = "Solid: observed. Dashed: a model; its band spans all models not told apart by the data."
     figure.text(0.8 / w, 0.1 / h, foot, fontsize=8, color=style.SOFT)
     return figure
+
+
+def model_name(model: str) -> str:
+    """A family as it is written: Weibull has a capital."""
+    return model.replace("weibull", "Weibull")
