@@ -12,8 +12,11 @@ import pandas as pd
 import pytest
 
 from survival.errors import ArgumentError, CollinearityError, SeparationError
-from survival.estimate.cox import cox
+from survival.estimate.complementary_log_log import DiscreteTime
+from survival.estimate.cox import cox, prepare
+from survival.estimate.cox_options import checked_options
 from survival.estimate.discrete_cox import discrete_cox
+from survival.estimate.objectives import Partial
 from survival.flows.frames import episode_arrays, flows_of, pattern_codes
 
 HERE = Path(__file__).parent / "references"
@@ -115,6 +118,32 @@ def test_score_and_information_are_derivatives() -> None:
         assert down is not None
         assert at.score[j] == pytest.approx((up.log_likelihood - down.log_likelihood) / (2 * h), abs=1e-5)
         np.testing.assert_allclose(objective.information(at)[j], (down.score - up.score) / (2 * h), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1.0, 5.0, 20.0, 60.0])
+def test_relative_risks_that_are_far_apart_are_right_or_refused(size: float) -> None:
+    """The binomial likelihood in plain numbers, at the hazard found; beyond arithmetic the point is refused, not wrong."""
+    rng = np.random.default_rng(3)
+    right = 0
+    for _ in range(40):
+        n = int(rng.integers(4, 40))
+        data = pd.DataFrame(
+            {"stop": 1.0, "event": rng.permutation(n) < rng.integers(1, n - 1), "x": rng.normal(size=n)}
+        )
+        held, _ = prepare(data, *checked_options("x", ties="breslow"))
+        at = DiscreteTime(Partial(held.sets, held.x, None)).evaluate(np.array([size]))
+        if at is None:
+            assert size > 1
+            continue
+        right += 1
+        log_mean = np.log(at.hazard[0]) - at.likelihood.shift + size * held.x[:, 0]
+        mean = np.exp(log_mean)
+        events = data["event"].to_numpy()
+        plain = np.log(-np.expm1(-mean[events])).sum() - mean[~events].sum()
+        slope = (mean[events] / np.expm1(np.minimum(mean[events], 700))).sum() - mean[~events].sum()
+        assert at.log_likelihood == pytest.approx(plain, rel=1e-6)
+        assert slope == pytest.approx(0, abs=1e-5 * max(1.0, mean[~events].sum()))
+    assert right >= (40 if size == 1 else 3)
 
 
 def test_hypotheses_profiles_and_periods_in_which_all_leave() -> None:

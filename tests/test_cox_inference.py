@@ -13,8 +13,10 @@ import pandas as pd
 import pytest
 
 from survival.errors import ArgumentError, SeparationError
-from survival.estimate.cox import cox, cox_univariable
+from survival.estimate.cox import cox, cox_univariable, prepare
 from survival.estimate.cox_fit import CoxFit
+from survival.estimate.cox_objective import objective_of
+from survival.estimate.cox_options import checked_options
 from survival.estimate.hypotheses import compare_fits
 from survival.flows.frames import episode_arrays, flows_of, pattern_codes
 from survival.flows.table import Flows
@@ -178,9 +180,24 @@ def test_the_fourier_sum_is_howards_recursion(size: int, deaths: int, spread: fl
     assert ours.log_likelihood_null == pytest.approx(theirs, rel=1e-11, abs=1e-11)
 
 
-def test_exact_information_is_the_derivative_of_the_score() -> None:
-    from survival.estimate.cox_objective import objective_of
+@pytest.mark.parametrize("size", [20.0, 100.0, 600.0])
+def test_exact_ties_of_relative_risks_that_are_far_apart(size: float) -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(30):
+        n = int(rng.integers(3, 60))
+        leaving = rng.permutation(n) < rng.integers(2, n)
+        data, options = prepare(
+            pd.DataFrame({"stop": 1.0, "event": leaving, "x": rng.normal(size=n)}), *checked_options("x", ties="exact")
+        )
+        objective = objective_of(data, options)
+        at = objective.evaluate(np.array([size]))
+        assert at is not None
+        linear = size * data.x[:, 0]
+        assert at.log_likelihood == pytest.approx(linear[leaving].sum() - howard(linear, int(leaving.sum())), rel=1e-10)
+        assert objective.information(at)[0, 0] > -1e-8
 
+
+def test_exact_information_is_the_derivative_of_the_score() -> None:
     ours = fit("usage + flag + plan", ties="exact")
     assert ours._data is not None
     objective = objective_of(ours._data[0], ours.options)
@@ -483,8 +500,6 @@ def test_firth(name: str) -> None:
 
 @pytest.mark.parametrize("ties", ["efron", "breslow"])
 def test_firths_score_is_the_derivative_of_its_penalised_likelihood(ties: str) -> None:
-    from survival.estimate.cox_objective import objective_of
-
     ours = fit("usage + flag + plan", firth=True, ties=ties, weights="weight", strata="region", offset="known")
     assert ours._data is not None
     objective = objective_of(ours._data[0], ours.options)

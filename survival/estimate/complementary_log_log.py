@@ -20,6 +20,7 @@ from survival.estimate.partial_likelihood import Likelihood, cumulative, exposur
 from survival.estimate.risk_sets import Floats, sums_by
 
 _STEPS = 200
+_LOST = 1e-10  # of the risk of all, that of those who stay: what is left of it after subtraction is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +49,24 @@ class DiscreteTime:
 
     def __init__(self, partial: Partial) -> None:
         self.partial = partial
+        sets = partial.sets
+        there = np.cumsum(np.asarray(sets.moves.sum(axis=1)).ravel())
+        self._free = (sets.deaths > 0) & (there - sets.event_total > 1e-9 * there)  # else all leave: nothing to explain
 
     def evaluate(self, beta: Floats) -> DiscretePoint | None:
-        """At `beta`; None where it is not finite."""
+        """At `beta`; None where it is not finite, or relative risks are so far apart that sums lose those who stay."""
         point = self.partial.evaluate(beta)
         if point is None:
             return None
         at, sets = point.likelihood, self.partial.sets
         risk, slot, weight = at.risk[sets.event_row], sets.event_slot, sets.event_weight
         hazard = self._hazard(at)
+        if hazard is None:
+            return None
         mean = hazard[slot] * risk
-        live = mean > 0
+        live = self._free[slot]
+        if not (mean[live] > 0).all():
+            return None
         value = float(weight[live] @ _log_expm1(mean[live]) - hazard @ at.sums.s0)
         pull = np.where(live, weight * _slope(np.where(live, mean, 1.0)), 0.0)
         score = pull @ self.partial.x[sets.event_row] - hazard @ at.sums.s1
@@ -97,7 +105,7 @@ class DiscreteTime:
         result = -at.risk[:, None] * (x * (total[end] - total[begin])[:, None] - (held[end] - held[begin]))
         row, slot = sets.event_row, sets.event_slot
         expected = point.hazard[slot] * at.risk[row]
-        live = expected > 0
+        live = self._free[slot]
         pull = np.where(live, _slope(np.where(live, expected, 1.0)), 0.0)
         np.add.at(result, row, pull[:, None] * (x[row] - mean[slot]))
         return result
@@ -111,22 +119,21 @@ class DiscreteTime:
     def _bend(self, point: DiscretePoint) -> Floats:
         sets = self.partial.sets
         mean = point.hazard[sets.event_slot] * point.likelihood.risk[sets.event_row]
-        live = mean > 0
+        live = self._free[sets.event_slot]
         return np.where(live, sets.event_weight * _curve(np.where(live, mean, 1.0)), 0.0)
 
-    def _hazard(self, at: Likelihood) -> Floats:
+    def _hazard(self, at: Likelihood) -> Floats | None:
         """(K,) λ_k at which each period's expected events are its events: Newton in log λ, kept in bounds."""
-        sets = self.partial.sets
+        sets, free = self.partial.sets, self._free
         slot, weight, risk = sets.event_slot, sets.event_weight, at.risk[sets.event_row]
         everyone, leaving = at.sums.s0, sums_by(slot, weight * risk, sets.slots)
         staying = everyone - leaving
-        free = (sets.deaths > 0) & (staying > 1e-12 * everyone)
         hazard = np.zeros(sets.slots)
+        if (staying[free] <= _LOST * everyone[free]).any():
+            return None
         live = free[slot]
         slot, weight, risk = slot[live], weight[live], risk[live]
         low = np.log(sets.event_total[free] / everyone[free])  # λ S0 >= events
-        top = np.full(sets.slots, 0.0)
-        np.maximum.at(top, slot, risk)
         high = np.maximum(low, np.log(sets.event_total[free] / staying[free])) + 1e-9
         place = np.cumsum(free) - 1
         mine, log_hazard = place[slot], low.copy()
@@ -146,12 +153,13 @@ class DiscreteTime:
 
 def _log_expm1(mean: Floats) -> Floats:
     """log(exp(m) - 1)."""
-    return mean + np.log(-np.expm1(-mean))
+    return np.asarray(mean + np.log(-np.expm1(-mean)), np.float64)
 
 
 def _slope(mean: Floats) -> Floats:
     """m / (1 - exp(-m)): derivative of log(exp(m) - 1) by log m."""
-    return mean / -np.expm1(-mean)
+    safe = np.maximum(mean, 1e-300)
+    return safe / -np.expm1(-safe)
 
 
 def _curve(mean: Floats) -> Floats:
