@@ -448,6 +448,8 @@ def test_profile_intervals() -> None:
     only = strata.profile_intervals("flag", level=0.9)
     assert only["covariate"].tolist() == ["flag"]
     assert only["ci_upper"].item() == pytest.approx(table["ci_upper"][1], rel=1e-9)
+    with pytest.raises(ArgumentError, match="level must be between 0 and 1"):
+        ours.profile_intervals(level=95)
     with pytest.raises(ArgumentError, match="'plan' has no estimate in this fit"):
         ours.profile_intervals("plan")
 

@@ -55,6 +55,8 @@ def profile_table(
     profile: Profiler, names: Sequence[str], columns: Sequence[int], level: float, scale: Floats
 ) -> pd.DataFrame:
     """covariate, coef, hazard_ratio, ci_lower, ci_upper, p, level of these columns; scale (p,) of the inner units."""
+    if not 0 < level < 1:
+        raise ArgumentError(f"level must be between 0 and 1, such as 0.95; got {level!r}")
     unit = scale[list(columns)]
     ends = np.array([profile.interval(j, level) for j in columns]) / unit[:, None]
     coef = profile.best.beta[list(columns)] / unit

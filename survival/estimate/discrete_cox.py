@@ -113,7 +113,7 @@ class DiscreteFit:
         data, objective, best = self._data
         profile = Profiler(objective, best, np.zeros(len(self.names)), float(self.events))
         columns = [self.names.index(name) for name in names]
-        return profile_table(profile, names, columns, level or self.options.level, data.scale)
+        return profile_table(profile, names, columns, self.options.level if level is None else level, data.scale)
 
     def __repr__(self) -> str:
         head = (
