@@ -154,7 +154,7 @@ def read_csv(path: Path | io.StringIO, text_columns: tuple[str, ...] = TEXT_COLU
 
 # --- HTML ------------------------------------------------------------------------------------------------------------
 
-_NUMERIC = re.compile(r"[<>]?\s*[−-]?[\d∞][\d.,%–()\s∞−-]*\Z|–\Z|not estimable\Z|reference\Z|\Z")
+_NUMERIC = re.compile(r"[<>]?\s*[+−-]?[\d∞](?:[\d.,%–()\s∞+−†-]|\bto\b)*\Z|–\Z|not estimable\Z|reference\Z|\Z")
 
 
 def numeric_columns(display: pd.DataFrame) -> list[bool]:
