@@ -77,6 +77,11 @@ def _last(latest: int) -> int:
     return _number(latest + 1) - 1
 
 
+def exact_sum(amounts: ir.NumericValue) -> ir.Value:
+    """The sum of amounts to nine decimals: floats would add up to other digits with other threads."""
+    return amounts.cast("decimal(38, 9)").sum().cast("float64")
+
+
 def _revenue(spells: Spells, months: ir.Table, first: int, last: int) -> pd.DataFrame | None:
     bought = spells.tables.facts.get("subscriptions")
     if bought is None or REVENUE not in bought.columns or last < first:
@@ -91,7 +96,7 @@ def _revenue(spells: Spells, months: ir.Table, first: int, last: int) -> pd.Data
     paid = both.mutate(low=low, high=high).filter(low < high)
     paid = paid.select("customer", "spell", "churned", "left", "mrr", month=ibis.range(paid.low, paid.high).unnest())
     each = paid.group_by("customer", "spell", "month").aggregate(
-        mrr=paid.mrr.sum(),
+        mrr=exact_sum(paid.mrr),
         unknown=paid.mrr.isnull().cast("int32").sum(),  # noqa: PD003
         lost=(paid.churned & (paid.left == paid.month)).max(),
     )
@@ -99,8 +104,8 @@ def _revenue(spells: Spells, months: ir.Table, first: int, last: int) -> pd.Data
     value = known.ifelse(each.mrr, 0.0)
     lost = each.lost.ifelse(value, 0.0)
     sums = each.group_by("month").aggregate(
-        known=known.cast("int64").sum(), unknown=(~known).cast("int64").sum(), mrr=value.sum(), mrr_lost=lost.sum(),
-        squares=(value * value).sum(), squares_lost=(lost * lost).sum(),
+        known=known.cast("int64").sum(), unknown=(~known).cast("int64").sum(), mrr=exact_sum(value),
+        mrr_lost=exact_sum(lost), squares=exact_sum(value * value), squares_lost=exact_sum(lost * lost),
     )  # fmt: skip
     frame = spells.tables.engine.arrow(sums).to_pandas()
     counts = {"month": int, "known": int, "unknown": int}

@@ -8,6 +8,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
+from survival.churn.calendar import exact_sum
 from survival.churn.spells import Spells
 
 MRR, BILLING = "mrr", "billing_period_months"
@@ -47,7 +48,7 @@ def _terms(spells: Spells) -> ir.Table | None:
     running = both.filter((both.started <= both.day) & (both.ended.isnull() | (both.ended > both.day)))  # noqa: PD003
     terms: dict[str, ir.Value] = {}
     if MRR in known:
-        paid = running.mrr.sum()
+        paid = exact_sum(running.mrr)
         terms[MRR] = running.mrr.isnull().any().ifelse(ibis.null("float64"), paid)  # noqa: PD003
     if BILLING in known:
         terms[BILLING] = running[BILLING].max()
