@@ -175,16 +175,14 @@ def _notes(study: Study, name: str, reference: str, rows: pd.DataFrame, days: pd
     how = study.config.retention
     by = ADJUSTED_BY.get(how.adjust)
     family = (
-        f"p adjusted by {by} over the comparisons at all tenures, and over those of means, by themselves"
-        if by
-        else "p not adjusted"
+        f", adjusted by {by} over all tenures together and over the means by themselves" if by else ", not adjusted"
     )
     equal = study.curves(name).equality(list(how.at))
     tests = [f"day {r.tenure:g}: {p_value(r.p)}" for r in equal.itertuples() if r.df > 0 and r.p == r.p]
     left_out = [c for c in study.cohort_labels(name) if c != reference and not _any_known(rows, days, c)]
     scale = "differences ± z SE" if how.interval == "plain" else f"limits from the two {how.interval} intervals (MOVER)"
     return [
-        f"{MARK} adjusted p below {ALPHA:g}; {family}. {scale[0].upper() + scale[1:]}; tests on the {how.interval} scale.",
+        f"{MARK} p below {ALPHA:g}{family}. {scale[0].upper() + scale[1:]}; tests on the {how.interval} scale.",
         f"Are all cohorts equal? p at {'; '.join(tests)}." if len(study.curves(name).groups) > 2 and tests else "",
         f"Not compared with {reference}, since not observed from the same tenure or not long enough: {', '.join(left_out)}."
         " With `retention.landmark` cohorts are compared among who is still here at a tenure that all reach."
