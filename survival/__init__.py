@@ -4,6 +4,7 @@ Step by step: `open_tables` -> `spells` -> `episodes` -> `flows` -> estimates. E
 episodes (start, stop], anything that speaks Arrow or pandas. Whole experiments: the `survival` command.
 """
 
+import survival.starting  # noqa: F401 (first: Ctrl-C while the rest is imported)
 from survival.churn import Definition, Spells, parse_definition, register_definition, spells
 from survival.cohorts import CohortSpec, with_cohort
 from survival.data import DataSpec, Tables, open_tables, tables_from_frames

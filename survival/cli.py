@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from survival.errors import SurvivalError
+from survival.starting import INTERRUPTED, MESSAGE, begun
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -168,22 +169,20 @@ def init(directory: Annotated[Path, typer.Argument(help="a new or empty folder",
     typer.echo(f"wrote {directory}/\nNext: cd {directory} && make experiment")
 
 
-_INTERRUPTED = 130  # as shells have it: 128 + SIGINT
-
-
 def _console() -> Console:
     return Console(stderr=True)
 
 
 def main() -> None:
     """The `survival` command: users' mistakes end in one message and exit code 2, Ctrl-C in 130."""
+    begun()
     try:
         app()
     except SurvivalError as error:
         sys.exit(_say(str(error), 2))
     except SystemExit as exit_:
-        if exit_.code == _INTERRUPTED:  # Typer turns Ctrl-C into this
-            _say("Interrupted. Earlier results are untouched; nothing half-written is left.", _INTERRUPTED)
+        if exit_.code == INTERRUPTED:  # Typer turns Ctrl-C into this
+            _say(MESSAGE, INTERRUPTED)
         raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

@@ -23,7 +23,6 @@ from rich.console import Console
 
 from survival.data.engine import default_memory_limit
 
-INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 _LEAST = 256  # MiB for a run
 _UNITS = {"": 1 / 2**20, "B": 1 / 2**20, "K": 2**-10, "M": 1.0, "G": 2.0**10, "T": 2.0**20}
 _THREADS = ("SURVIVAL_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

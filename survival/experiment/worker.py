@@ -13,8 +13,8 @@ from rich.console import Console
 
 from survival.errors import SurvivalError
 from survival.experiment.run import job_of, run_one
-from survival.experiment.side_by_side import INTERRUPTED
 from survival.experiment.sweep import points
+from survival.starting import INTERRUPTED
 
 
 def main() -> int:
