@@ -389,3 +389,22 @@ def test_the_report_says_who_is_at_risk_and_what_changes(project: Path) -> None:
 def test_one_definition_cannot_be_compared(project: Path) -> None:
     with pytest.raises(SurvivalError, match=r"needs two or more; it models cancellation only"):
         run(project, "model.churn=[cancellation]")
+
+
+def test_returns_are_counted_by_customer_and_a_formula_of_nothing_but_circular_terms_is_said(project: Path) -> None:
+    run(
+        project, "name=odd", "model.churn=[inactivity_30, inactivity_60]", "model.formula=low_usage", "churn.inactivity_30.spells=all",
+        "retention.horizon=180",
+    )  # fmt: skip
+    folder = project / "results" / "odd"
+    text = (folder / "report.md").read_text()
+    assert "No hazard ratio could be estimated under any definition; the findings below say why." in text
+    assert "Greenwood's variance, by customer where they have several spells" in text
+    people = read_csv(folder / "tables" / "definitions.csv").set_index("definition")
+    curve = read_csv(folder / "tables" / "retention.csv")
+    churns = curve[curve["cohort"] == "all"].groupby("definition")["events"].sum()
+    assert churns["inactivity_30"] > people.loc["inactivity_30", "churned"], "some were lost more than once"
+    assert churns["inactivity_60"] == people.loc["inactivity_60", "churned"]
+    means = read_csv(folder / "tables" / "rmst.csv")
+    assert means["horizon"].unique().tolist() == [180]
+    assert means["se"].gt(0).all()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from survival.estimate.curves import Curves
 from survival.experiment.definition_ratios import changes, ratio_blocks, unchanged
 from survival.experiment.definitions import (
     UNDER_ALL,
@@ -19,7 +18,6 @@ from survival.experiment.definitions import (
     retention_at,
     retention_frame,
     rmst,
-    shared_curves,
 )
 from survival.experiment.study import Study
 from survival.plot.agreement import days_apart as draw_days_apart
@@ -37,23 +35,26 @@ from survival.report.definition_wording import (
 from survival.report.document import Block, Bullets, Figure, Paragraph, Section, Table
 from survival.report.tables import display_frame
 
+NO_RATIOS = "No hazard ratio could be estimated under any definition; the findings below say why."
+
 
 def definition_blocks(study: Study, found: Definitions, made: Compared | None) -> list[Block]:
     """Everything but the causes and the closing; key sentences first. `made` is None without a formula."""
-    shared = shared_curves(found)
-    at, pairs, gaps = retention_at(found, shared), agreement_frame(found), days_between(found)
+    at, pairs, gaps = retention_at(found), agreement_frame(found), days_between(found)
     said = conclusions(study, made) if made is not None else None
     changed = changes(study, made, said) if made is not None and said is not None else ""
     blocks: list[Block] = [
         Section("What depends on the definition"),
         Bullets(tuple(_key_sentences(found, at, pairs, gaps, changed)), key=True),
         *([Paragraph(unchanged(study, said))] if said is not None else []),
-        *_retention(study, found, shared, at),
+        *_retention(study, found, at),
         *_who(study, found, pairs),
         *_when(study, found, gaps),
     ]
     if made is not None and said is not None:
         blocks += ratio_blocks(study, made, said, _echoes(found, pairs, gaps))
+    elif study.config.model.formula:
+        blocks += [Section("What goes before churn, under each definition"), Paragraph(NO_RATIOS)]
     return blocks
 
 
@@ -84,20 +85,20 @@ def _echoes(found: Definitions, pairs: pd.DataFrame, gaps: pd.DataFrame) -> list
 # --- retention ---------------------------------------------------------------------------------------------------------
 
 
-def _retention(study: Study, found: Definitions, shared: dict[str, Curves], at: pd.DataFrame) -> list[Block]:
+def _retention(study: Study, found: Definitions, at: pd.DataFrame) -> list[Block]:
     blocks: list[Block] = [
         Section("Retention under each definition"),
         _curves_figure(study, found),
-        _at_table(study, at, bool(shared)),
+        _at_table(study, found, at),
     ]
-    means = rmst(found, shared)
+    means = rmst(found)
     order = ["cohort", "definition", "horizon", "rmst", "se", "ci_lower", "ci_upper"]
-    shown = display_frame(means[order if shared else order[1:]], study.config.level).rename(
+    shown = display_frame(means[order if found.shared else order[1:]], study.config.level).rename(
         columns={"Cohort": "Customers"}
     )
     note = "The curves are of the same customers, so no log-rank test compares them: it would take them for different people."
     blocks += [
-        Table("retention", "Retention curves", retention_frame(found, shared), shown=False),
+        Table("retention", "Retention curves", retention_frame(found), shown=False),
         Table(
             "rmst",
             f"Mean days retained until day {means['horizon'].iloc[0]:g} (restricted mean, RMST)",
@@ -127,11 +128,24 @@ def _curves_figure(study: Study, found: Definitions) -> Figure:
         name="retention",
         title=_spread_title(found),
         caption=f"Kaplan-Meier curves; churned: {sizes}. Bands are pointwise {study.config.level:.0%} "
-        f"{study.config.retention.interval} intervals (Greenwood). Below: customers at risk at that tenure, one row a definition.{clock}",
+        f"{study.config.retention.interval} intervals ({_variance(found)}). Below: "
+        f"customers at risk at that tenure, one row a definition.{clock}",
         alt="Retention over tenure, one curve a definition of churn; "
         + retention_by_definition(_last_known(found), _last_tenure(found)),
         figure=retention_curves(frame, at_risk, by="definition", horizon=longest, layout="together"),
         source=("retention",),
+    )
+
+
+def _variance(found: Definitions) -> str:
+    """How the intervals of the curves come about."""
+    kinds = {one.curves.robust for one in found.everybody.values()}
+    if kinds == {False}:
+        return "Greenwood's variance"
+    return (
+        "variance by customer"
+        if kinds == {True}
+        else "Greenwood's variance, by customer where they have several spells"
     )
 
 
@@ -155,7 +169,8 @@ def _spread_title(found: Definitions) -> str:
     return f"After {count(_last_tenure(found))} days the definitions put retention {between}"
 
 
-def _at_table(study: Study, at: pd.DataFrame, both: bool) -> Table:
+def _at_table(study: Study, found: Definitions, at: pd.DataFrame) -> Table:
+    both, variance = bool(found.shared), _variance(found)
     cells = at.assign(
         text=[percent_with_interval(r.retention, r.ci_lower, r.ci_upper) for r in at.itertuples()],
         days=[f"{count(t)} days" for t in at["tenure"]],
@@ -164,7 +179,7 @@ def _at_table(study: Study, at: pd.DataFrame, both: bool) -> Table:
     wide = cells.pivot_table(index=keys, columns="days", values="text", aggfunc="first", sort=False).reset_index()
     shown = display_frame(wide.rename_axis(None, axis=1).rename(columns={"cohort": "customers"}))
     notes = [
-        f"{study.config.level:.0%} {study.config.retention.interval} intervals, Greenwood's variance. A dash: not observed then."
+        f"{study.config.level:.0%} {study.config.retention.interval} intervals ({variance}). A dash: not observed then."
     ]
     if both:
         notes.append(f"'{UNDER_ALL}': the same customers in every row, so that only the definition differs.")

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from survival.churn.side_by_side import SHARED, SideBySide, side_by_side
+from survival.churn.stays import stays
 from survival.errors import ConfigError, EstimationError
 from survival.estimate.adjustments import holm
 from survival.estimate.agreement import agreement, gap_quantiles
@@ -20,6 +21,7 @@ from survival.estimate.cox_fit import CoxFit
 from survival.estimate.curves import Curves
 from survival.estimate.kaplan_meier import kaplan_meier
 from survival.estimate.related_fits import coefficient_differences, customer_influence
+from survival.estimate.rmst import rmst as restricted_means
 from survival.experiment.formulas import circular, formula_of, terms, without
 from survival.experiment.models import Models, models, options
 from survival.experiment.study import Study
@@ -36,17 +38,42 @@ CONCLUSION_COLUMNS = [
 
 
 @dataclass(frozen=True, eq=False)
+class Population:
+    """Some customers under one definition: what their curve is made of (flows, or stays where customers have several), the
+    columns of stays, the column that tells them apart from others and their value in it, and the curve."""
+
+    data: Any
+    columns: dict[str, str]
+    by: str | None
+    curves: Curves
+
+    def rmst(self, horizon: float, level: float) -> pd.DataFrame:
+        """One row: by, horizon, rmst, se, ci_lower, ci_upper; the variance adds up by customer where they have several spells."""
+        means = restricted_means(
+            self.data, horizon=horizon, by=self.by, level=level, robust=bool(self.columns), **self.columns
+        ).tidy()
+        return means[means["by"].astype(str) == str(self.curves.groups[0])]
+
+
+@dataclass(frozen=True, eq=False)
 class Definitions:
-    """The definitions of a study side by side. curves: definition -> the curve of all at risk under it."""
+    """The definitions of a study side by side. everybody: definition -> all at risk under it; shared: the same of those at risk
+    under all definitions, empty where these are the same customers, or nobody."""
 
     study: Study
     beside: SideBySide
-    curves: dict[str, Curves]
+    everybody: dict[str, Population]
+    shared: dict[str, Population]
 
     @property
     def names(self) -> tuple[str, ...]:
         """The definitions, the primary one first."""
         return self.beside.names
+
+    @property
+    def curves(self) -> dict[str, Curves]:
+        """Definition -> the curve of all at risk under it."""
+        return {name: one.curves for name, one in self.everybody.items()}
 
 
 def definitions(study: Study) -> Definitions:
@@ -59,61 +86,60 @@ def definitions(study: Study) -> Definitions:
     made = {name: study.spells(name) for name in study.definitions}
     study.step("definitions side by side")
     beside = side_by_side(made)
-    curves = {name: _curves(study, name) for name in made}
-    return Definitions(study, beside, curves)
-
-
-def _curves(study: Study, name: str) -> Curves:
-    made = kaplan_meier(study.flows(name), level=study.config.level, interval=study.config.retention.interval)
-    study.note(made.findings, about=name)
-    return made
-
-
-def shared_curves(found: Definitions) -> dict[str, Curves]:
-    """Curves of the customers at risk under all definitions; none where these are all, or nobody."""
-    study, beside = found.study, found.beside
+    everybody = {name: _population(study, name, None) for name in made}
+    for name, one in everybody.items():
+        study.note(one.curves.findings, about=name)
     n = beside.at_risk_under_all
-    if not n or all(beside.at_risk(name) == n for name in beside.names):
-        return {}
-    result = {}
-    for name in beside.names:
-        counted = flows(beside.marked(study.spells(name)), by=[SHARED])
-        both = kaplan_meier(
-            counted, by=SHARED, order=sorted(set(counted.patterns[SHARED]), reverse=True), level=study.config.level,
-            interval=study.config.retention.interval,
-        )  # fmt: skip
-        result[name] = Curves(both.curves[:1], both.level, both.interval, (), both.robust)
-    return result
+    same = not n or all(beside.at_risk(name) == n for name in made)
+    return Definitions(
+        study, beside, everybody, {} if same else {name: _population(study, name, beside) for name in made}
+    )
 
 
-def retention_frame(found: Definitions, shared: dict[str, Curves]) -> pd.DataFrame:
+def _population(study: Study, name: str, shared: SideBySide | None) -> Population:
+    """Everybody at risk, or with `shared` those at risk under all definitions."""
+    config = study.config
+    at_risk = study.spells(name) if shared is None else shared.marked(study.spells(name))
+    by, names = (None, []) if shared is None else (SHARED, [SHARED])
+    several = study.several_spells(name)  # flows do not know whose spells they are
+    data: Any = stays(at_risk, names) if several else flows(at_risk, by=names)
+    columns = {"start": "start", "customer": "customer", "spell": "spell"} if several else {}
+    values = (data if several else data.patterns)[SHARED] if by else []
+    order = sorted(set(values), reverse=True) if by else None  # yes, then no
+    made = kaplan_meier(
+        data, by=by, order=order, level=config.level, interval=config.retention.interval, robust=several, **columns
+    )
+    return Population(data, columns, by, Curves(made.curves[:1], made.level, made.interval, made.findings, made.robust))
+
+
+def retention_frame(found: Definitions) -> pd.DataFrame:
     """tables/retention.csv: of all at risk under each definition, then of those at risk under all."""
     columns = ["cohort", "tenure", "at_risk", "events", "censored", "entered", "retention", "ci_lower", "ci_upper"]
-    return _by_cohort(found, shared, lambda curves: curves.tidy(), columns)
+    return _by_cohort(found, lambda one: one.curves.tidy(), columns)
 
 
-def retention_at(found: Definitions, shared: dict[str, Curves]) -> pd.DataFrame:
+def retention_at(found: Definitions) -> pd.DataFrame:
     """tables/retention_at.csv."""
     columns = ["cohort", "tenure", "at_risk", "retention", "ci_lower", "ci_upper"]
-    return _by_cohort(found, shared, lambda curves: curves.at(list(found.study.config.retention.at)), columns)
+    return _by_cohort(found, lambda one: one.curves.at(list(found.study.config.retention.at)), columns)
 
 
-def rmst(found: Definitions, shared: dict[str, Curves]) -> pd.DataFrame:
+def rmst(found: Definitions) -> pd.DataFrame:
     """tables/rmst.csv: mean days retained until the longest tenure asked for that every curve reaches."""
-    at = found.study.config.retention
-    every = [c.curves[0].end for c in [*found.curves.values(), *shared.values()]]
-    until = at.horizon or max((t for t in at.at if t <= min(every)), default=int(min(every)))
+    config = found.study.config
+    every = [one.curves.curves[0].end for one in [*found.everybody.values(), *found.shared.values()]]
+    until = config.retention.horizon or max(
+        (t for t in config.retention.at if t <= min(every)), default=int(min(every))
+    )
     columns = ["cohort", "horizon", "rmst", "se", "ci_lower", "ci_upper"]
-    return _by_cohort(found, shared, lambda curves: curves.rmst(until), columns)
+    return _by_cohort(found, lambda one: one.rmst(until, config.level), columns)
 
 
-def _by_cohort(
-    found: Definitions, shared: dict[str, Curves], frame_of: Callable[[Curves], pd.DataFrame], columns: list[str]
-) -> pd.DataFrame:
+def _by_cohort(found: Definitions, frame_of: Callable[[Population], pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     parts = []
-    for cohort, curves in ((ALL, found.curves), (UNDER_ALL, shared)):
-        for name, made in curves.items():
-            parts.append(frame_of(made).assign(definition=name, cohort=cohort))
+    for cohort, populations_ in ((ALL, found.everybody), (UNDER_ALL, found.shared)):
+        for name, one in populations_.items():
+            parts.append(frame_of(one).assign(definition=name, cohort=cohort))
     return pd.concat(parts, ignore_index=True)[["definition", *columns]]
 
 

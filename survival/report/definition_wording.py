@@ -130,7 +130,8 @@ def nothing_changes(conclusions: Mapping[str, str], compared: int, definitions: 
     definition are clear after adjustment.
     """
     same = sum(kind == "none" for kind in conclusions.values())
-    text = f"{count(compared)} covariates could be compared under two or more of the {count(definitions)} definitions. "
+    under = "both definitions" if definitions == 2 else f"two or more of the {count(definitions)} definitions"
+    text = f"{count(compared)} covariate{'' if compared == 1 else 's'} could be compared under {under}. "
     if not compared:
         return (
             "No covariate could be compared under two definitions, so nothing can be said about what depends on them."
@@ -147,7 +148,7 @@ def nothing_changes(conclusions: Mapping[str, str], compared: int, definitions: 
     if not tested:
         return text
     size = (
-        f"{count(sizes)} of the {count(tested)} differences in size from the first definition are"
+        f"{count(sizes)} of the {count(tested)} differences in size from the first definition {'is' if sizes == 1 else 'are'}"
         if tested > 1
         else f"{'The' if sizes else 'Not even the'} one difference in size that was tested is"
     )
