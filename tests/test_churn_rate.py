@@ -23,6 +23,7 @@ from survival.estimate.churn_rate import (
     bands_compounded,
     churn_rates,
     exact_interval,
+    net_revenue,
     period_label,
     rate_trend,
     revenue_rates,
@@ -254,3 +255,32 @@ def test_figures_redraw_from_their_tables(results: Path) -> None:
     tail = pd.read_csv(tables / "extrapolated_cancellation.csv", float_precision="round_trip")
     again("extrapolated_cancellation", extrapolated_retention(tail))
     assert csv_text(incidence) == (tables / "cumulative_incidence.csv").read_text()
+
+
+def test_gross_and_net_revenue_by_hand() -> None:
+    """Seven subscriptions of five customers in February: 10 lost, 15 less (20 to 5), 30 more (30 to 60), others as they were."""
+    bought = [
+        ("a", "2024-01-01", "2024-02-20", 10),  # leaves
+        ("b", "2024-01-01", "2024-02-10", 20),  # moves down to 5
+        ("b", "2024-02-10", None, 5),
+        ("c", "2024-01-01", None, 30),
+        ("c", "2024-02-05", None, 30),  # a second one beside the first
+        ("d", "2024-01-01", None, 40),  # stays as is
+        ("e", "2024-02-02", None, 99),  # a newcomer of February
+    ]
+    frame = pd.DataFrame(bought, columns=["customer_id", "started_on", "ended_on", "mrr"]).assign(plan="p")
+    people = (
+        frame.groupby("customer_id", as_index=False)["started_on"].min().rename(columns={"started_on": "signed_up_on"})
+    )
+    with tables_from_frames({"customers": people, "subscriptions": frame}, until=dt.date(2024, 3, 31)) as tables:
+        found = calendar(cancellation(tables))
+    made = net_revenue(found.revenue).set_index("period")
+    assert made.index.tolist() == ["2024-02", "2024-03"]
+    february = made.loc["2024-02"]
+    assert february[["mrr_at_start", "mrr_lost", "contraction", "expansion"]].tolist() == [100, 10, 15, 30]
+    assert february["gross_retention"] == pytest.approx(0.75)
+    assert february["net_retention"] == pytest.approx(1.05)
+    # The start of March is the end of February and its newcomer; censored on the last day of March, all are followed to it.
+    assert made.loc["2024-03", "mrr_at_start"] == 100 - 10 - 15 + 30 + 99
+    assert made.loc["2024-03", ["mrr_lost", "contraction", "expansion"]].tolist() == [0, 0, 0]
+    assert revenue_rates(found.revenue)["mrr_lost"].tolist() == [10, 0]

@@ -29,7 +29,8 @@ class Calendar:
     last     the last month seen to its end; before `first` when there is none
     revenue  one row a month from `first` to `last`, or None where subscriptions have no mrr: month; known, unknown:
              customers at its start whose mrr is (not) known; mrr, mrr_lost: of all known and of those who churned in
-             it; squares, squares_lost: the sums of their squares
+             it; squares, squares_lost: the sums of their squares; contraction, expansion: of who was there at its
+             start and still is at its end, how much less and more they then pay together, where both are known
     """
 
     cells: pd.DataFrame
@@ -44,7 +45,9 @@ def calendar(spells: Spells) -> Calendar:
     if engine.count(rows.filter(rows.origin.isnull())):  # noqa: PD003
         raise DataError("churn by calendar month needs signup dates; this definition has tenures only")
     dated = rows.select("customer", "spell", "churned", since=rows.origin + rows.entry, until=rows.origin + rows.exit)
-    months = dated.mutate(entered=month_of(dated.since), left=month_of(dated.until))
+    months = dated.mutate(
+        entered=month_of(dated.since), left=month_of(dated.until), followed=month_of(dated.until + 1)
+    )  # a month is seen to its end by whom the day after the last finds in a later one
     cells = months.group_by("entered", "left", "churned").aggregate(
         spells=months.count(), since=months.since.min(), until=months.until.max()
     )
@@ -90,22 +93,31 @@ def _revenue(spells: Spells, months: ir.Table, first: int, last: int) -> pd.Data
         "customer", "mrr", began=month_of(bought.started), over=month_of(bought.ended).fill_null(last + 1)
     )
     both = months.join(running, "customer")
-    # Running when month m begins: started in an earlier month, and ended in m or later.
-    low = ibis.greatest(both.entered, both.began, first - 1) + 1
+    # Running when month m begins: started in an earlier month, and ended in m or later; at its end the same of m + 1.
+    low = ibis.greatest(both.entered + 1, both.began, first)
     high = ibis.least(both.left, both.over, last) + 1
     paid = both.mutate(low=low, high=high).filter(low < high)
-    paid = paid.select("customer", "spell", "churned", "left", "mrr", month=ibis.range(paid.low, paid.high).unnest())
+    paid = paid.mutate(month=ibis.range(paid.low, paid.high).unnest())
+    at_start, at_end = paid.began < paid.month, paid.over > paid.month
     each = paid.group_by("customer", "spell", "month").aggregate(
-        mrr=exact_sum(paid.mrr),
-        unknown=paid.mrr.isnull().cast("int32").sum(),  # noqa: PD003
-        lost=(paid.churned & (paid.left == paid.month)).max(),
+        there=at_start.any(),
+        mrr=exact_sum(at_start.ifelse(paid.mrr, 0.0)),
+        after=exact_sum(at_end.ifelse(paid.mrr, 0.0)),
+        unknown=(at_start & paid.mrr.isnull()).cast("int32").sum(),  # noqa: PD003
+        unknown_after=(at_end & paid.mrr.isnull()).cast("int32").sum(),  # noqa: PD003
+        lost=(paid.churned & (paid.left == paid.month)).any(),
+        followed=(paid.followed > paid.month).any(),
     )
+    each = each.filter(each.there)
     known = each.unknown == 0
     value = known.ifelse(each.mrr, 0.0)
     lost = each.lost.ifelse(value, 0.0)
+    kept = known & ~each.lost & each.followed & (each.unknown_after == 0)
+    change = kept.ifelse(each.after - each.mrr, 0.0)
     sums = each.group_by("month").aggregate(
         known=known.cast("int64").sum(), unknown=(~known).cast("int64").sum(), mrr=exact_sum(value),
         mrr_lost=exact_sum(lost), squares=exact_sum(value * value), squares_lost=exact_sum(lost * lost),
+        contraction=exact_sum((change < 0).ifelse(-change, 0.0)), expansion=exact_sum((change > 0).ifelse(change, 0.0)),
     )  # fmt: skip
     frame = spells.tables.engine.arrow(sums).to_pandas()
     counts = {"month": int, "known": int, "unknown": int}

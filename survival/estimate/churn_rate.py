@@ -134,6 +134,28 @@ def revenue_rates(revenue: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     )
 
 
+def net_revenue(revenue: pd.DataFrame) -> pd.DataFrame:
+    """Revenue kept of what there was at each month's start, before and after what those who stay pay more.
+
+    revenue: as `revenue_rates`, with contraction and expansion. Columns: period, mrr_at_start, mrr_lost, contraction,
+    expansion, gross_retention = 1 - (lost + contraction) / start, net_retention, which adds the expansion; newcomers are in
+    neither. No intervals: how much a customer expands has no law that a few months could show.
+    """
+    rows = revenue[revenue["mrr"] > 0]
+    total, lost, less, more = (rows[c].to_numpy(float) for c in ("mrr", "mrr_lost", "contraction", "expansion"))
+    return pd.DataFrame(
+        {
+            "period": [period_label(m, "month") for m in rows["month"]],
+            "mrr_at_start": total,
+            "mrr_lost": lost,
+            "contraction": less,
+            "expansion": more,
+            "gross_retention": 1 - (lost + less) / total,
+            "net_retention": 1 - (lost + less - more) / total,
+        }
+    )
+
+
 def effective_interval(share: Floats, variance: Floats, equal: Floats, level: float) -> tuple[Floats, Floats]:
     """Exact limits (m,), (m,) of shares of sums, for so many customers as would give their variance if all were equal.
 

@@ -15,6 +15,7 @@ from survival.estimate.churn_rate import (
     bands_compounded,
     churn_rates,
     exact_interval,
+    net_revenue,
     rate_trend,
     revenue_rates,
 )
@@ -47,6 +48,7 @@ class Rates:
     years: pd.DataFrame
     trend: RateTrend | None
     revenue: pd.DataFrame | None
+    net: pd.DataFrame | None = None
 
     @property
     def mean_mrr(self) -> float | None:
@@ -75,7 +77,8 @@ def rates(study: Study, name: str) -> Rates:
     revenue = revenue_rates(found.revenue, level) if found.revenue is not None else None
     known = revenue if revenue is not None and len(revenue) else None
     study.used(*(["rate-trend"] if trend is not None else []), *(["revenue-rates"] if known is not None else []))
-    return Rates(name, months, quarters, _compared(years, months), trend, known)
+    net = net_revenue(found.revenue) if found.revenue is not None and known is not None else None
+    return Rates(name, months, quarters, _compared(years, months), trend, known, net)
 
 
 def _compared(years: pd.DataFrame, months: pd.DataFrame) -> pd.DataFrame:
@@ -291,7 +294,7 @@ def _revenue(made: Rates, slug: str) -> list[Block]:
     notes = (
         "Monthly recurring revenue, at the start of the month, of customers who churned in it, over that of all customers then. "
         "Interval: exact for an effective number of customers, wide where a few pay much. Contraction and expansion of who stays are "
-        "not in it.",
+        "in the table after this one.",
     )
     return [
         Figure(
@@ -303,4 +306,32 @@ def _revenue(made: Rates, slug: str) -> list[Block]:
             source=(name,),
         ),
         Table(name, f"Revenue churn by calendar month, {made.definition}", made.revenue, notes=notes),
+        *_net(made, slug),
+    ]
+
+
+def _net(made: Rates, slug: str) -> list[Block]:
+    """Gross and net revenue retention by month; compounded over the latest twelve months in the note."""
+    if made.net is None or made.net.empty:
+        return []
+    frame, last = made.net, made.net.tail(LATEST)
+    shown = pd.DataFrame(
+        {
+            "Month": frame["period"],
+            "Revenue at start": [count(round(v)) for v in frame["mrr_at_start"]],
+            "Lost": [count(round(v)) for v in frame["mrr_lost"]],
+            "Contraction": [count(round(v)) for v in frame["contraction"]],
+            "Expansion": [count(round(v)) for v in frame["expansion"]],
+            "Gross retention": [percent(v) for v in frame["gross_retention"]],
+            "Net retention": [percent(v) for v in frame["net_retention"]],
+        }
+    )
+    gross, net = (percent(float(last[c].prod())) for c in ("gross_retention", "net_retention"))
+    notes = (
+        f"The {len(last)} months to {last['period'].iloc[-1]} compound to {gross} gross and {net} net.",
+        "Gross: without what left with its customer and what those who stay pay less; net: with what they pay more. Newcomers are in "
+        "neither.",
+    )
+    return [
+        Table(f"net_revenue_{slug}", f"Gross and net revenue retention, {made.definition}", frame, shown, notes=notes)
     ]
