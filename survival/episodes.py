@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -64,9 +64,14 @@ class Episodes:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Circularity, and histories that no warm-up completes."""
+        """Circularity, histories that no warm-up completes, and what the indicators themselves find."""
+        tables = self.spells.tables
+        own = [
+            replace(f, subject=name if f.subject == i.kind else f.subject)
+            for name, i in self.indicators.items() for f in i.findings(tables)
+        ]  # fmt: skip
         late = _late(self.spells) if any(not i.is_bounded for i in self.indicators.values()) else 0
-        return (*circularity(self.spells.definition, self.indicators), *unbounded(self.indicators, late))
+        return (*circularity(self.spells.definition, self.indicators), *unbounded(self.indicators, late), *own)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def project(folder: Path, config: str = CONFIG, study: str = "hazard_ratios", **
     people = made.customers(**{"plan": plan, **{k: v(made) if callable(v) else v for k, v in attributes.items()}})
     people.to_csv(folder / "customers.csv", index=False)
     made.subscriptions().to_csv(folder / "subscriptions.csv", index=False)
-    made.usage().to_csv(folder / "usage.csv", index=False)
+    made.usage().assign(feature="reports").to_csv(folder / "usage.csv", index=False)
     (folder / "mine.yaml").write_text(config.format(study=study), encoding="utf-8")
     return folder
 
@@ -198,3 +199,34 @@ def test_ends_for_other_reasons_warn_a_study_of_curves_only(
         assert survival("check", "mine.yaml", "--json", here=tmp_path, monkeypatch=monkeypatch) == 0
         findings = json.loads(capsys.readouterr().out)["findings"]
         assert [f["severity"] for f in findings if f["id"] == "competing-causes"] == [severity]
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "said"),
+    [
+        ("observed: {{until", "observed: {{from: 2024-06-01, until", r"line 7, data.observed.until: got 2023-12-31, which is before"),
+        ("formula: low + plan", "formula: low + + * plan (", r"line 12, model.formula: formula .* cannot be read"),
+        ("formula: low + plan", "formula: low + foo(plan)", r"error: no-model .*name 'foo' is not defined.*Name a function"),
+        ("{{kind: cancellation}}", "{{kind: first_of, of: [cancellation, x]}}\n  x: {{kind: cancellation}}",
+         r"line 9, churn.cancellation.of: it is a part of itself"),
+        ("{{kind: cancellation}}", "{{kind: downgrade, plan_order: [a, b]}}",
+         r"line 9, churn.cancellation: downgrade: plan_order \(a, b\) has no place for 'basic'"),
+        ("{{path: usage.csv}}", "{{path: usage.csv, columns: {{feature: what}}}}", r"line 6, data.tables.usage: no column 'what'"),
+        ("until: 2023-12-31", "until: 2023-12-31, warm_up: 3 weeks", r"line 7, data.observed.warm_up: a whole number of days"),
+        ("{{kind: cancellation}}", "{{kind: inactivity, where: {{feature: [reprots]}}}}",
+         r"warning: never-occurs \(inactivity\): no row of usage has the feature 'reprots' \(did you mean 'reports'\?\); so no row counts at all"),
+        ("below: 3}}", "below: 3, where: {{feature: [nothing, reports]}}}}", r"never-occurs \(low\)"),
+    ],
+)  # fmt: skip
+def test_a_check_of_a_wrong_config_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], find: str, put: str, said: str
+) -> None:
+    """One problem, said once, with its line or its id; no traceback."""
+    assert find in CONFIG
+    project(tmp_path, CONFIG.replace(find, put))
+    code = survival("check", "mine.yaml", here=tmp_path, monkeypatch=monkeypatch)
+    printed = capsys.readouterr()
+    text = " ".join((printed.out + printed.err).split())
+    assert re.search(said, text), text
+    assert (code == 0) == ("never-occurs" in said)
+    assert text.count("is before observed.from") + text.count("is after until") <= 1

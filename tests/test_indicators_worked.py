@@ -189,7 +189,7 @@ def test_a_plan_that_is_not_in_the_order() -> None:
         (lambda: Plan(plan_order=("a", "a")), "each plan once"),
         (lambda: Adoption(features=()), "at least 1 item"),
         (lambda: Adoption(features=("a", "a")), "'a' is there twice"),
-        (lambda: Adoption(features=("a",), window=0), "greater than or equal to 1"),
+        (lambda: Adoption(features=("a",), window=0), "a whole number of days, 1 or more, or ever"),
         (lambda: CalendarSpec(), "either by or cuts"),
         (lambda: CalendarSpec(by="year", cuts={"a": dt.date(2024, 1, 1)}), "either by or cuts"),
         (

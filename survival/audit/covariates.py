@@ -13,12 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from survival.episodes import BuiltEpisodes
-from survival.errors import EstimationError
+from survival.errors import ArgumentError, EstimationError
 from survival.estimate.design import design
 from survival.findings import Finding
 from survival.flows.table import Flows
 
 MAX_LEVELS = 50  # of a text covariate; more are no factor but an identifier
+_NO_SUCH_FUNCTION = ("NameError", "AttributeError")
 FEW = 10  # churns for each coefficient
 _TWINS, _NEAR = 1 - 1e-9, 0.98  # correlation over person-days
 
@@ -114,18 +115,26 @@ def _twins(found: Switches, varying: Sequence[int]) -> list[Finding]:
     return findings
 
 
-def coefficients(formula: str, patterns: pd.DataFrame, numbers: Sequence[str]) -> int:
-    """How many coefficients the formula has where its flags and texts take the values of `patterns`; 0: cannot be told."""
+def coefficients(formula: str, patterns: pd.DataFrame, numbers: Sequence[str]) -> int | str:
+    """How many coefficients the formula has where its flags and texts take the values of `patterns`; 0: cannot be told.
+
+    A formula that calls what does not exist gives the words for it.
+    """
     frame = patterns.dropna().reset_index(drop=True)
     frame = frame.assign(**{name: np.linspace(1.0, 2.0, len(frame)) ** (i + 1) for i, name in enumerate(numbers)})
     try:
         return len(design(frame, formula)[1].names)
-    except EstimationError:  # the made-up numbers do not suit a transform; the fit says what is wrong, if anything is
-        return 0
+    except EstimationError as error:
+        if isinstance(error, ArgumentError) and any(f"[{kind}: " in str(error) for kind in _NO_SUCH_FUNCTION):
+            return str(error)
+        return 0  # the made-up numbers do not suit a transform; the fit says what is wrong, if anything is
 
 
-def few_events(events: float, coefficients: int, subject: str) -> tuple[Finding, ...]:
-    """Fewer than ten churns for each coefficient (Peduzzi, Concato & Feinstein 1995)."""
+def few_events(events: float, coefficients: int | str, subject: str) -> tuple[Finding, ...]:
+    """Fewer than ten churns for each coefficient (Peduzzi, Concato & Feinstein 1995); a formula that has none."""
+    if isinstance(coefficients, str):
+        message = f"the model of '{subject}' cannot be estimated: {coefficients}. Name a function that formulaic or numpy (np.) has"
+        return (Finding("no-model", "error", subject, message),)
     if not coefficients or events >= FEW * coefficients:
         return ()
     message = (

@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 from pydantic import Field, model_validator
 
 from survival.churn.definition import NOTHING_TO_LEAVE, Definition, Reads, enters_late, outcome
+from survival.churn.where import never_occurring
 from survival.findings import Finding
 
 if TYPE_CHECKING:
@@ -74,19 +75,22 @@ class Anchored(Definition):
         return rows.select("customer", "signup", origin=early.ifelse(rows.signup, rows["first"]).cast("int32"))
 
     def unseen_origins(self, tables: Tables) -> tuple[Finding, ...]:
-        """Of who signed up before the logs begin, the first payment or use may have been before them."""
+        """Of who signed up before the logs begin, the first payment or use may have been before them; features unheard of."""
+        strange = never_occurring(
+            tables, "usage", {"feature": self.activated_by} if self.activated_by else {}, self.kind
+        )
         if self.origin == "signup" or tables.from_day is None:
-            return ()
+            return strange
         rows = self.people(tables)
         late = rows.filter(rows.origin.notnull(), enters_late(tables, rows.signup))
         n = tables.engine.count(late)
         if not n:
-            return ()
+            return strange
         message = (
             f"{n} customers signed up before observed.from: if their {self.clock_origin.replace('_', ' ')} was before the "
             "logs begin, their tenure is counted from a later one. Filter them, or count from signup."
         )
-        return (Finding("origin-unseen", "warning", self.kind, message, f"late={n}"),)
+        return (*strange, Finding("origin-unseen", "warning", self.kind, message, f"late={n}"))
 
     def never(self, rows: ir.Table) -> ir.StringValue:
         """Why a customer cannot be used: no origin; null for the others."""

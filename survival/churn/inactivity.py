@@ -10,7 +10,7 @@ from pydantic import Field
 
 from survival.churn.anchored import Anchored, Clock, SpellsKept, on_clock
 from survival.churn.definition import Reads, enters_late, last_day, register_definition
-from survival.churn.where import Where, accepted
+from survival.churn.where import Where, accepted, never_occurring
 from survival.findings import Finding
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ class Inactivity(Anchored):
         )
 
     def findings(self, tables: Tables) -> tuple[Finding, ...]:
-        """Backdated churn gives every leaver `window` days of immortal time."""
-        unseen = self.unseen_origins(tables)
+        """Values of `where` that do not occur; backdated churn, which gives every leaver `window` days of immortal time."""
+        unseen = (*self.unseen_origins(tables), *never_occurring(tables, self.table, self.where, self.kind))
         if self.dated != "last_activity":
             return unseen
         return (

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import ibis.expr.types as ir
 from pydantic import BeforeValidator
 
+from survival.data.contract import nearest
 from survival.errors import DataError
+from survival.findings import Finding
+
+if TYPE_CHECKING:
+    from survival.data import Tables
 
 TRUE = frozenset({"true", "t", "yes", "y", "1"})
 FALSE = frozenset({"false", "f", "no", "n", "0"})
@@ -24,6 +29,7 @@ def _as_text(value: Any) -> Any:
     }
 
 
+_SHOWN = 12  # values in a message
 Where = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_as_text)]
 
 
@@ -40,6 +46,38 @@ def accepted(table: ir.Table, where: Mapping[str, tuple[str, ...]], subject: str
         inside = table[column].isin(_typed(table[column], values, f"{subject}: where {column}")).fill_null(False)
         condition = inside if condition is None else condition & inside
     return condition
+
+
+def never_occurring(
+    tables: Tables, table: str, named: Mapping[str, Collection[str]], subject: str
+) -> tuple[Finding, ...]:
+    """Texts that a config names (column -> values) and no row of the table holds: misspelt, they leave rows out in silence."""
+    if not named:
+        return ()
+    facts, found = tables.facts[table], []
+    for column, values in named.items():
+        if column not in facts.columns or not facts[column].type().is_string():
+            continue
+        there = facts.filter(facts[column].isin(sorted(values))).select(column).distinct()
+        missing = sorted(set(values) - {row[column] for row in tables.engine.rows(there)})
+        if missing:
+            found.append(_missing(tables, table, column, missing, len(set(values)), subject))
+    return tuple(found)
+
+
+def _missing(tables: Tables, table: str, column: str, missing: list[str], named: int, subject: str) -> Finding:
+    facts = tables.facts[table]
+    some = facts.filter(facts[column].notnull()).select(column).distinct().order_by(column).limit(_SHOWN)
+    there = [row[column] for row in tables.engine.rows(some)]
+    more = ", ..." if len(there) == _SHOWN else ""
+    near = nearest(missing[0], there) if len(missing) == 1 else ""
+    every = len(missing) == named
+    what = "so no row counts at all" if every else "the other values that are named do occur"
+    message = (
+        f"no row of {table} has the {column} {' or '.join(map(repr, missing))}{near}; {what}. {table}.{column} holds "
+        f"{', '.join(map(repr, there)) or 'nothing'}{more}. Spell it as the table does, or leave it out"
+    )
+    return Finding("never-occurs", "warning" if every else "note", subject, message, f"{len(missing)} of {named}")
 
 
 def _typed(column: ir.Column, values: tuple[str, ...], place: str) -> list[Any]:

@@ -23,6 +23,13 @@ def _date_only(value: Any) -> Any:
     return value
 
 
+def _days_or_auto(value: Any) -> Any:
+    """One message, where pydantic has one for each of the types."""
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise ValueError(f"a whole number of days, 0 or more, or auto; got {value!r}")
+
+
 def _words(value: Any) -> Any:
     """One text or a list of them; YAML's null is the text `null`, and a number is as it is written."""
     if value is None or isinstance(value, dict):
@@ -40,7 +47,7 @@ class Observed(Spec):
     from_: Day | None = Field(default=None, alias="from")
     until: Day | None = None
     timezone: str = "UTC"
-    warm_up: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    warm_up: Annotated[Annotated[int, Field(ge=0)] | Literal["auto"], BeforeValidator(_days_or_auto)] = "auto"
 
     model_config = {"populate_by_name": True}
 

@@ -11,14 +11,17 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from survival.churn import combined, combining_mistakes
 from survival.data import open_tables
-from survival.errors import DataError, SurvivalError
+from survival.errors import ArgumentError, DataError, SurvivalError
 from survival.experiment.auditing import audited, refused
-from survival.experiment.columns import name_problems
+from survival.experiment.columns import located, name_problems, period_problems
 from survival.experiment.config import Experiment, ModelSpec, load_partly
 from survival.experiment.problems import render
 from survival.experiment.progress import Steps, steps
+from survival.experiment.references import formula_names
 from survival.experiment.run import known_studies, project_root
+from survival.experiment.source import Source
 from survival.experiment.study import Study, needed, opened, wanted
 from survival.findings import Finding
 
@@ -78,29 +81,58 @@ def check(
 def _checked(path: Path, overrides: Sequence[str], console: Console, rebuild: bool) -> Checked:
     root = project_root(path)
     experiment, source, problems = load_partly(path, overrides, list(known_studies(path, overrides, root)))
-    named = name_problems(experiment, root) if experiment is not None else []
+    usable = _usable(experiment) if problems else experiment
+    named = name_problems(usable, root) if usable is not None else []
     problems = problems + [p for p in named if p not in problems]
     with steps(console) as step:
         if problems:
-            said = [render(path, source, problems), *(_of_the_tables(experiment, root, step) if experiment else [])]
+            said = [render(path, source, problems), *(_of_the_tables(usable, source, root, step) if usable else [])]
             raise SurvivalError("\n".join(said))
         assert experiment is not None  # or there was a problem
-        with opened(experiment, root, step) as study:
-            at_risk = _at_risk(study)
-            findings = audited(study, rebuild=rebuild)
-            return Checked(path, study.tables.ledger, at_risk, findings, refused(study))
+        try:
+            with opened(experiment, root, step) as study:
+                at_risk = _at_risk(study)
+                findings = audited(study, rebuild=rebuild)
+                return Checked(path, study.tables.ledger, at_risk, findings, refused(study))
+        except DataError as error:
+            raise located(error, source) from None
 
 
-def _of_the_tables(experiment: Experiment, root: Path, step: Steps) -> list[str]:
+def _usable(experiment: Experiment | None) -> Experiment | None:
+    """The experiment without what is named among its problems and would hide others: its tables can still be checked.
+
+    A formula that cannot be read, definitions that cannot be combined.
+    """
+    if experiment is None:
+        return None
+    churn = dict(experiment.churn)
+    while broken := [name for name, _ in combining_mistakes(churn)]:
+        churn = {name: definition for name, definition in churn.items() if name not in broken}
+    if not churn:
+        return None
+    model = experiment.model
+    try:
+        formula_names(model.formula)
+    except ArgumentError:
+        model = model.model_copy(update={"formula": None})
+    modelled = [name for name in experiment.modelled if name in churn]
+    model = model.model_copy(update={"churn": tuple(modelled or churn)})
+    return experiment.model_copy(update={"churn": combined(churn), "model": model})
+
+
+def _of_the_tables(experiment: Experiment, source: Source, root: Path, step: Steps) -> list[str]:
     """What is wrong with the tables, apart from what the config names wrongly."""
-    tables = experiment.data.tables
-    safe = experiment.model_copy(update={"model": ModelSpec(), "cohorts": None})
-    need = {name: columns for name, columns in needed(safe).items() if name in tables}
+    data = experiment.data
+    if period_problems(experiment):  # said already
+        data = data.model_copy(update={"observed": data.observed.model_copy(update={"from_": None})})
+    model = ModelSpec(churn=experiment.model.churn)
+    safe = experiment.model_copy(update={"model": model, "cohorts": None, "data": data})
+    need = {name: columns for name, columns in needed(safe).items() if name in data.tables}
     step("reading and checking the tables")
     try:
-        open_tables(experiment.data, root=root, need=need, optional=wanted(safe)).close()
+        open_tables(data, root=root, need=need, optional=wanted(safe)).close()
     except DataError as error:
-        return [str(error)]
+        return [str(located(error, source))]
     return []
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from survival.cohorts import COHORT, PERIODS
@@ -14,8 +13,6 @@ from survival.experiment.references import formula_names, made_columns, model_na
 from survival.experiment.source import Source
 from survival.experiment.study import needed
 from survival.indicators import CALENDAR
-
-_OF_TABLE = re.compile(r"^(- )?([a-z]+): ")  # how a message of the data room about a table begins
 
 
 def check_inputs(path: Path, experiment: Experiment, source: Source, root: Path) -> None:
@@ -35,17 +32,17 @@ def check_inputs(path: Path, experiment: Experiment, source: Source, root: Path)
 
 
 def located(error: DataError, source: Source) -> DataError:
-    """The error with the place in the config of each table that it is about."""
-    lines = []
-    for line in str(error).splitlines():
-        found = _OF_TABLE.match(line)
-        place = (
-            source.place(("data", "tables", found[2]))
-            if found and ("data", "tables", found[2]) in source.places
-            else ""
-        )
-        lines.append(f"{found[1] or ''}{place}, data.tables.{line.removeprefix('- ')}" if found and place else line)
-    return DataError("\n".join(lines))
+    """The error with the place in the config of each table, or definition, that its lines are about."""
+    return type(error)("\n".join(_placed(line, source) for line in str(error).splitlines()))
+
+
+def _placed(line: str, source: Source) -> str:
+    bare = line.removeprefix("- ")
+    subject, _, said = bare.partition(": ")
+    for path in (("data", "tables", subject), ("churn", subject)):
+        if path in source.places:
+            return f"{line[: len(line) - len(bare)]}{source.place(path)}, {'.'.join(path)}: {said}"
+    return line
 
 
 def check_names(path: Path, experiment: Experiment, source: Source, root: Path) -> None:
@@ -61,14 +58,24 @@ def name_problems(experiment: Experiment, root: Path) -> list[Problem]:
     Reads the header of the customers table only; one that cannot be read is left to `open_tables`, which says why.
     """
     subgroups = experiment.model.subgroups
+    problems = period_problems(experiment)
     if not model_names(experiment) and not subgroups:
-        return []
+        return problems
     try:
         columns = customer_attributes(experiment.data, root=root)
     except DataError:
-        return []
-    problems = [p for name in model_names(experiment) for p in _problems(name, experiment, columns)]
+        return problems
+    problems += [p for name in model_names(experiment) for p in _problems(name, experiment, columns)]
     return problems + [p for name in subgroups for p in _subgroup_problems(name, experiment, columns)]
+
+
+def period_problems(experiment: Experiment) -> list[Problem]:
+    """An observed period that ends before it begins."""
+    observed = experiment.data.observed
+    if observed.from_ is None or observed.until is None or observed.from_ <= observed.until:
+        return []
+    message = f"got {observed.until}, which is before observed.from ({observed.from_}): nobody could be observed."
+    return [Problem(("data", "observed", "until"), message)]
 
 
 def _subgroup_problems(name: str, experiment: Experiment, columns: list[str]) -> list[Problem]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import ibis
 import ibis.expr.types as ir
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from survival.churn.definition import Reads
 from survival.churn.where import Where
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from survival.data import Tables
 
 EVER = "ever"
+
+
+def _days_or_ever(value: Any) -> Any:
+    if value == EVER or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    raise ValueError(f"a whole number of days, 1 or more, or ever; got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class Adoption(_OfFeatures):
     """The share of `features` used in the last `window` days, or, with `window: ever`, at any time since signup."""
 
     kind: Literal["adoption"] = "adoption"
-    window: Annotated[int, Field(ge=1)] | Literal["ever"] = Field(
+    window: Annotated[Annotated[int, Field(ge=1)] | Literal["ever"], BeforeValidator(_days_or_ever)] = Field(
         30, description="days, the day itself included; or ever"
     )
 

@@ -42,19 +42,18 @@ class CalendarSpec(Spec):
 
     @field_validator("cuts")
     @classmethod
-    def _of_one_day_each(cls, cuts: dict[str, dt.date]) -> dict[str, dt.date]:
-        ordered = sorted(cuts.items(), key=lambda cut: cut[1])
-        for (a, first), (b, second) in pairwise(ordered):
-            if first == second:
-                raise ValueError(f"{a} and {b} begin on the same day")
-        if BEFORE in cuts:
-            raise ValueError(f"{BEFORE!r} is the name of the time before the first cut")
-        return dict(ordered)
+    def _in_order(cls, cuts: dict[str, dt.date]) -> dict[str, dt.date]:
+        return dict(sorted(cuts.items(), key=lambda cut: cut[1]))
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
         if (self.by is None) == (not self.cuts):
             raise ValueError("either by or cuts")
+        for (a, first), (b, second) in pairwise(self.cuts.items()):
+            if first == second:
+                raise ValueError(f"{a} and {b} begin on the same day")
+        if BEFORE in self.cuts:
+            raise ValueError(f"{BEFORE!r} is the name of the time before the first cut")
         return self
 
 

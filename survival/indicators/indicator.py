@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import ibis.expr.types as ir
 from pydantic import Field, model_validator
 
 from survival.churn.definition import Reads
 from survival.churn.registry import Registry
+from survival.churn.where import never_occurring
+from survival.findings import Finding
 from survival.indicators.deltas import Channel, Lived
 from survival.indicators.threshold import Level
 from survival.spec import Spec, Written
+
+if TYPE_CHECKING:
+    from survival.data import Tables
 
 Sums = Callable[[Channel], Level]  # the running sum of a channel, as a level
 THRESHOLDS = ("below", "at_most", "at_least", "above")
@@ -82,6 +87,16 @@ class Indicator(Spec):
     def may_read(self) -> Reads:
         """Optional columns that are used when they are mapped."""
         return {}
+
+    def findings(self, tables: Tables) -> tuple[Finding, ...]:
+        """What a reader of results with this indicator must know: by default, texts that it names and no row holds."""
+        (table, *_) = [name for name in self.reads() if name != "customers"] or [""]
+        if table not in tables.facts:
+            return ()
+        named = {column: tuple(values) for column, values in getattr(self, "where", {}).items()}
+        features = getattr(self, "features", ())
+        every = [named, *([{"feature": features}] if features else [])]
+        return tuple(found for one in every for found in never_occurring(tables, table, one, self.kind))
 
     def channels(self) -> tuple[Channel, ...]:
         """The running sums that the level and the flag need, lag included."""
