@@ -6,6 +6,7 @@ episodes (start, stop], anything that speaks Arrow or pandas. Whole experiments:
 
 import survival.starting  # noqa: F401 (first: Ctrl-C while the rest is imported)
 from survival.churn import Definition, Spells, parse_definition, register_definition, spells
+from survival.churn.side_by_side import SideBySide, side_by_side
 from survival.cohorts import CohortSpec, with_cohort
 from survival.data import DataSpec, Tables, open_tables, tables_from_frames
 from survival.episodes import BuiltEpisodes, Episodes, episodes
@@ -25,11 +26,13 @@ from survival.estimate.permutation import permutation_test
 from survival.estimate.piecewise import piecewise_hazard
 from survival.estimate.rank_tests import rank_test
 from survival.estimate.recurrent import mean_cumulative_count, stay_curves
+from survival.estimate.related_fits import coefficient_differences
 from survival.estimate.revenue import revenue_retention
 from survival.estimate.rmst import rmst
 from survival.estimate.sampling import case_cohort, sample_customers, sample_risk_sets
 from survival.estimate.smoothing import smooth_hazard
 from survival.estimate.tails import extrapolate
+from survival.estimate.wald import inflation, terms_are_zero
 from survival.findings import Finding
 from survival.flows.door import flows
 from survival.flows.table import Flows
@@ -46,9 +49,11 @@ __all__ = [
     "Finding",
     "Flows",
     "Indicator",
+    "SideBySide",
     "Spells",
     "Tables",
     "case_cohort",
+    "coefficient_differences",
     "compare_fits",
     "cox",
     "cox_by_cause",
@@ -63,6 +68,7 @@ __all__ = [
     "flows",
     "gray_test",
     "hazard",
+    "inflation",
     "kaplan_meier",
     "landmark",
     "mean_cumulative_count",
@@ -78,10 +84,12 @@ __all__ = [
     "rmst",
     "sample_customers",
     "sample_risk_sets",
+    "side_by_side",
     "smooth_hazard",
     "spells",
     "stay_curves",
     "tables_from_frames",
+    "terms_are_zero",
     "warm_up_days",
     "with_cohort",
 ]

@@ -1,11 +1,14 @@
 """Figures from tidy frames; nothing is fitted here."""
 
+from survival.plot.agreement import days_apart, overlap_matrix
 from survival.plot.bands import simultaneous_band
+from survival.plot.calendar_strip import calendar_strip
 from survival.plot.churn_rate import churn_rates
 from survival.plot.cohort_triangle import cohort_triangle
 from survival.plot.conditional import conditional_retention
 from survival.plot.difference import retention_difference
 from survival.plot.forest import covariate_label, forest
+from survival.plot.grouped_forest import grouped_forest
 from survival.plot.hazard import hazard_by_flag, smoothed_hazard
 from survival.plot.incidence import stacked_incidence
 from survival.plot.lag_profile import lag_profile
@@ -20,15 +23,19 @@ from survival.plot.tail import extrapolated_retention
 
 __all__ = [
     "Drawing",
+    "calendar_strip",
     "churn_rates",
     "cohort_triangle",
     "conditional_retention",
     "covariate_label",
+    "days_apart",
     "extrapolated_retention",
     "forest",
+    "grouped_forest",
     "hazard_by_flag",
     "lag_profile",
     "mean_counts",
+    "overlap_matrix",
     "piecewise_hazard",
     "png_bytes",
     "retention_curves",
