@@ -12,7 +12,7 @@ no loop over events.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,17 @@ class Concordance:
     concordant: float
     discordant: float
     tied: float
+
+    @property
+    def somers(self) -> float:
+        """Somers' d: 2 x value - 1."""
+        return 2 * self.value - 1
+
+    def with_error(self, squares: float) -> Concordance:
+        """With the standard error from the sum of squares of the units' influence."""
+        return replace(
+            self, standard_error=float(np.sqrt(squares)) / (self.concordant + self.discordant + self.tied) / 2
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,33 +73,90 @@ def concordance(sets: RiskSets, score: Floats, weight: Floats | None, unit: Ints
     For episodes, `weight` (n,) and `unit` (n,), whose influence is one (codes from 0), give the standard error.
     """
     order = _ordered(score)
-    place = np.empty(score.size, order.first.dtype)
-    place[order.rows] = np.arange(score.size, dtype=place.dtype)
-    place = place[sets.event_row]
-    by_score = np.argsort(place, kind="stable")
-    row = sets.event_row[by_score]
-    events = _Events(place[by_score], sets.event_slot[by_score], sets.event_weight[by_score])
+    events, row = _events(sets, order)
     moves = _moves_in_order(sets, order.rows)
     tasks: list[Callable[[], tuple[Floats, ...]]] = [lambda: _leavers(sets, order, events, moves)]
     if weight is not None and unit is not None and sets.episodes:
         tasks.append(lambda: _stayers(sets.slots, order, events, moves[0]))
-    (concordant, discordant, tied), *stayers = together(tasks)
-    totals = [float(events.weight @ counts) for counts in (concordant, discordant, tied)]
-    pairs = sum(totals)
-    if pairs <= 0:
-        return Concordance(np.nan, np.nan, *totals)
-    somers = (totals[0] - totals[1]) / pairs
-    if not stayers or weight is None or unit is None:
-        return Concordance((somers + 1) / 2, np.nan, *totals)
+    counts, *stayers = together(tasks)
+    found = _value(events, counts)
+    if not stayers or weight is None or unit is None or np.isnan(found.value):
+        return found
     balance, compared = stayers[0]
-    compared *= somers
+    compared *= found.somers
     balance -= compared
     influence = np.empty(score.size)
     influence[order.rows] = balance
-    influence[row] += concordant - discordant - somers * (concordant + discordant + tied)
+    influence[row] += _of_leavers(counts, found.somers)
     influence *= weight
     by_unit = np.bincount(unit, influence)
-    return Concordance((somers + 1) / 2, float(np.sqrt(by_unit @ by_unit)) / pairs / 2, *totals)
+    return found.with_error(float(by_unit @ by_unit))
+
+
+def _events(sets: RiskSets, order: _Order) -> tuple[_Events, Ints]:
+    """The events in order of score, and their design rows."""
+    place = np.empty(order.rows.size, order.first.dtype)
+    place[order.rows] = np.arange(place.size, dtype=place.dtype)
+    place = place[sets.event_row]
+    by_score = np.argsort(place, kind="stable")
+    events = _Events(place[by_score], sets.event_slot[by_score], sets.event_weight[by_score])
+    return events, sets.event_row[by_score]
+
+
+def _value(events: _Events, counts: tuple[Floats, ...]) -> Concordance:
+    totals = [float(events.weight @ count) for count in counts]
+    pairs = sum(totals)
+    value = ((totals[0] - totals[1]) / pairs + 1) / 2 if pairs > 0 else np.nan
+    return Concordance(value, np.nan, *totals)
+
+
+def _of_leavers(counts: tuple[Floats, ...], somers: float) -> Floats:
+    concordant, discordant, tied = counts
+    return concordant - discordant - somers * (concordant + discordant + tied)
+
+
+class Standing:
+    """The concordance of design rows, and what any episode of theirs has in it: for episodes that pass by in batches."""
+
+    def __init__(self, sets: RiskSets, score: Floats) -> None:
+        order = _ordered(score)
+        events, row = _events(sets, order)
+        counts = _leavers(sets, order, events, _moves_in_order(sets, order.rows))
+        self.concordance = _value(events, counts)
+        self._slots, self._near = sets.slots, _nearness(score)
+        self._score = score[row]
+        self._points = _points(row.size, sets.slots, np.float64)
+        self._points.slot[: row.size], self._points.weight[: row.size] = events.slot, events.weight
+        self._until = np.concatenate(([0.0], np.cumsum(sums_by(events.slot, events.weight, sets.slots))))
+        keys, first = np.unique(self._key(events.slot, self._score), return_index=True)
+        self._keys, self._net = keys, _of_leavers(counts, self.concordance.somers)[first]
+
+    def _key(self, slot: NDArray[Any], score: Floats) -> Ints:
+        """One number for the events of one slot and score."""
+        return slot.astype(np.intp) * (self._score.size + 1) + np.searchsorted(self._score, score - self._near)
+
+    def influence(self, score: Floats, between: NDArray[np.int32], slot: NDArray[np.int32]) -> Floats:
+        """(m,) of episodes, per unit of weight: slots at risk (m, 2), slot of the event or -1 (m,). NaN for an event that is
+        none of the design's."""
+        order = np.argsort(score)
+        ordered, happened = score[order], slot[order] >= 0
+        first, after = (np.searchsorted(self._score, ordered + by) for by in (-self._near, self._near))
+        early, late = between[order, 0] - 1, between[order, 1] - 1 - happened
+        queries = [_Query(first, early, late), _Query(after, early, late)]
+        lower, upto = _dominance(self._points, queries, self._slots)
+        everyone = self._until[late + 1] - self._until[early + 1]
+        balance = everyone - lower - upto - self.concordance.somers * everyone
+        key = self._key(slot[order[happened]], ordered[happened])
+        place = np.minimum(np.searchsorted(self._keys, key), self._keys.size - 1)
+        balance[happened] += np.where(self._keys[place] == key, self._net[place], np.nan)
+        result = np.empty(score.size)
+        result[order] = balance
+        return result
+
+
+def _nearness(score: Floats) -> float:
+    """How far apart two scores may be that are one."""
+    return _TIE * max(1.0, float(np.abs(score).max()))
 
 
 def _ordered(score: Floats) -> _Order:
@@ -97,7 +165,7 @@ def _ordered(score: Floats) -> _Order:
     rows = _argsort(score, small)
     ordered = score[rows]
     step = np.diff(ordered)
-    new = step > _TIE * max(1.0, float(np.abs(ordered[[0, -1]]).max()))
+    new = step > _nearness(ordered[[0, -1]])
     first, after = np.arange(n, dtype=small), np.arange(1, n + 1, dtype=small)
     if not new.all():
         first[1:][~new] = 0

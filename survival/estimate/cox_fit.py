@@ -268,7 +268,8 @@ class CoxFit:
         cluster: str | None = None,
         weights: str | None = None,
     ) -> CoxFit:
-        """The same fit with the cluster-robust variance, from the episodes in one pass: for fits from flows, which have none.
+        """The same fit with the cluster-robust variance, and the standard error of the concordance, from the episodes in one
+        pass: for fits from flows, which have neither.
 
         batches: frames or Arrow batches of episodes (as `BuiltEpisodes.batches()` gives) with the covariates and strata of the fit,
         all of them, once. The rows of a customer (or cluster) follow each other, from one batch to the next too; memory is that

@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from survival.errors import ArgumentError
+from survival.estimate.concordance import Standing
 from survival.estimate.design import Coding, formula_variables
 from survival.estimate.newton import invert
 from survival.estimate.residuals import score_terms
@@ -55,12 +56,14 @@ def robust_from(fit: CoxFit, batches: Iterable[Any], columns: Columns) -> CoxFit
     for batch in batches:
         stream.add(pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch)
     stream.check()
-    variance = fit._model_inner() @ stream.finished() @ fit._model_inner()
+    p = fit.inner[0].size
+    meat = stream.finished()
+    variance = fit._model_inner() @ meat[:p, :p] @ fit._model_inner()
     beta, _, centre, scale = fit.inner
     index = np.ix_(fit.estimated, fit.estimated)
     outer = np.full_like(fit.model_variance, np.nan)
     outer[index] = variance / np.outer(scale, scale)
-    return replace(
+    robust = replace(
         fit,
         options=replace(
             fit.options,
@@ -76,6 +79,8 @@ def robust_from(fit: CoxFit, batches: Iterable[Any], columns: Columns) -> CoxFit
         wald_statistic=float(beta @ invert(variance) @ beta),
         inner=(beta, variance, centre, scale),
     )
+    robust.__dict__["concordance"] = stream.standing.concordance.with_error(float(meat[p, p]))
+    return robust
 
 
 def _refuse_kinds(fit: CoxFit) -> None:
@@ -87,7 +92,7 @@ def _refuse_kinds(fit: CoxFit) -> None:
 
 
 class _Stream:
-    """Sums by cluster of the score residuals of all episodes so far."""
+    """Sums by cluster of all episodes so far: of the score residuals, and last of the influence on the concordance."""
 
     def __init__(self, fit: CoxFit, columns: Columns) -> None:
         self.fit, self.columns = fit, columns
@@ -98,7 +103,9 @@ class _Stream:
         self.index = SlotIndex(sets.slot_time[live], sets.slot_stratum[live].astype(np.intp), strata)
         self.times = None if self.data.flows is None else np.unique(self.data.flows.time)
         self.terms = score_terms(sets, self.at)
-        p = fit.inner[0].size
+        linear = self.data.x @ fit.inner[0]
+        self.standing = Standing(sets, linear if self.data.offset is None else linear + self.data.offset)
+        p = fit.inner[0].size + 1
         self.meat, self.total, self.open = np.zeros((p, p)), np.zeros(p), np.zeros(p)
         self.who: Any = None
         self.events = self.person_time = 0.0
@@ -117,10 +124,14 @@ class _Stream:
         happened = held.event & (held.weight > 0)
         slot = np.where(happened, between[:, 1] - 1, -1).astype(np.int32)
         x = self._inner(table)
-        risk = np.exp(x @ self.at.beta + self._offset(table) - self.at.shift)
+        offset = self._offset(table)
+        risk = np.exp(x @ self.at.beta + offset - self.at.shift)
+        influence = held.weight * self.standing.influence(x @ fit.inner[0] + offset, between, slot)
         who = complete(table, names.unit, "cluster").to_numpy()
         starts = np.flatnonzero(np.concatenate(([True], who[1:] != who[:-1], [True])))
-        sums = self.terms.summed(between, x, risk, held.weight, slot, starts)
+        sums = np.column_stack(
+            (self.terms.summed(between, x, risk, held.weight, slot, starts), np.add.reduceat(influence, starts[:-1]))
+        )
         self.total += sums.sum(axis=0)
         self.events += float(np.count_nonzero(happened))
         self.person_time += held.person_days
@@ -139,7 +150,7 @@ class _Stream:
         self.open, self.who = np.zeros_like(self.open), None
 
     def finished(self) -> Floats:
-        """(p, p) sum over clusters of the outer products of their sums."""
+        """(p + 1, p + 1) sum over clusters of the outer products of their sums."""
         self._close()
         return self.meat
 
@@ -147,7 +158,7 @@ class _Stream:
         """Refuse episodes that are not those of the fit, and clusters in pieces."""
         self._close()
         error = np.sqrt(np.diag(self.fit._model_inner()))
-        away = np.abs(self.total - self.at.score) * error
+        away = np.abs(self.total[:-1] - self.at.score) * error
         if (
             self.events != self.fit.events
             or abs(self.person_time - self.fit.person_time) > _AWAY * self.fit.person_time

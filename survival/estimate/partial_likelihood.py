@@ -246,10 +246,12 @@ def _gram(sets: RiskSets, x: Floats, risk: Floats, total: Floats, tied: Floats) 
     """X' diag(w) X with w = risk x exposure to total (K,), minus risk x tied (K,) of the tied events: a block at a time."""
     every = None if sets.episodes else exposure(sets, total)
 
+    size = int(np.clip(10 * BLOCK // x.shape[1], BLOCK // 8, BLOCK))  # two copies of a block stay in cache
+
     def part(rows: slice) -> Floats:
         gram = np.zeros((x.shape[1], x.shape[1]))
-        for i in range(rows.start, rows.stop, BLOCK):
-            block = slice(i, min(i + BLOCK, rows.stop))
+        for i in range(rows.start, rows.stop, size):
+            block = slice(i, min(i + size, rows.stop))
             if every is None:
                 there = np.take(total, sets.between[block])
                 weight = there[:, 1] - there[:, 0]
