@@ -277,3 +277,13 @@ def test_stays_begin_on_the_terms_of_their_first_day() -> None:
     curves = kaplan_meier(made, start="start", customer="customer", spell="spell")
     assert curves.robust
     assert rank_test(made, start="start", by="plan", customer="customer", spell="spell").tests[0].df == 1
+
+
+def test_too_many_spells_for_a_frame_leave_the_terms_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("survival.experiment.terms.MOST", 100)
+    path = project.parents[1] / "configs" / "stay.yaml"
+    options = ["name=many", "churn.inactivity=null", "retention.permutations=0", "retention.bands=none"]
+    runs.run_all([path], options, None, False, runs.Console(quiet=True))
+    report = (project.parent / "many" / "report.md").read_text()
+    assert "(terms-left-out)" in report
+    assert not (project.parent / "many" / "tables" / "revenue_retention_cancellation.csv").exists()

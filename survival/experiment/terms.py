@@ -23,19 +23,35 @@ from survival.plot.style import tenure_ticks
 from survival.report.document import Block, Figure, Table
 
 AT_RISK = 20  # customers on average in a piece: with fewer a single churn is a spike
+MOST = 5_000_000  # spells that are held as a frame, beside flows that hold any number
 FEW = 30  # customers whose billing period is known: fewer make no bars worth drawing
 
 
 def terms_blocks(study: Study, name: str) -> list[Block]:
     """What the subscriptions' terms and later spells allow; nothing where the data have neither."""
     blocks: list[Block] = []
-    if "subscriptions" in study.tables.facts and study.config.study == "cohort_retention":
-        stays = study.stays(name)
-        if MRR in stays and study.config.retention.revenue:
-            blocks += _revenue(study, name, stays)
-        if BILLING in stays and study.config.retention.billing:
-            blocks += _billing(study, name, stays)
+    known = _known_terms(study, name)
+    if MRR in known and study.config.retention.revenue:
+        blocks += _revenue(study, name, study.stays(name))
+    if BILLING in known and study.config.retention.billing:
+        blocks += _billing(study, name, study.stays(name))
     return [*blocks, *(_returns(study, name) if study.several_spells(name) else [])]
+
+
+def _known_terms(study: Study, name: str) -> set[str]:
+    """What the subscriptions say of how a stay began; nothing where the spells are too many for a frame in memory."""
+    bought = study.tables.facts.get("subscriptions")
+    if bought is None or study.config.study != "cohort_retention":
+        return set()
+    known = {MRR, BILLING} & set(bought.columns)
+    if known and study.spells(name).count > MOST:
+        message = (
+            f"revenue retention and the hazard by billing cycle add up by customer, and {count(study.spells(name).count)} spells are "
+            f"more than the {count(MOST)} that are read for them: they are left out"
+        )
+        study.note([Finding("terms-left-out", "note", "subscriptions", message)], about=name)
+        return set()
+    return known
 
 
 # --- Revenue ---------------------------------------------------------------------------------------------------------
