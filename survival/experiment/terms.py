@@ -175,15 +175,9 @@ def _billed(months: float) -> str:
 
 def billing_sentence(study: Study, name: str) -> str | None:
     """Whether who renews leaves at renewals: the hazard in the pieces at renewal against that between them."""
-    if (
-        "subscriptions" not in study.tables.facts
-        or not study.config.retention.billing
-        or study.config.study != "cohort_retention"
-    ):
+    if BILLING not in _known_terms(study, name) or not study.config.retention.billing:
         return None
     stays = study.stays(name)
-    if BILLING not in stays:
-        return None
     yearly = stays[stays[BILLING] == 12]
     if len(yearly) < FEW:
         return None
