@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 from oracle import Company, Customer, Row
@@ -131,14 +132,38 @@ COLUMNS = {
 }  # fmt: skip
 
 
+ZONES = (None, None, "America/New_York", "Asia/Kolkata")  # None: plain dates, which no zone shifts
+
+
+def moments(frames: dict[str, pd.DataFrame], zone: str | None, seed: int) -> dict[str, pd.DataFrame]:
+    """The same days as moments of a time zone, written with other offsets: cut to the zone's day they are the same again."""
+    if zone is None:
+        return frames
+    random = Random(seed)
+
+    def moment(value: Any) -> Any:
+        if not isinstance(value, dt.date):
+            return value
+        local = dt.datetime(value.year, value.month, value.day, random.randrange(24), 30, tzinfo=ZoneInfo(zone))
+        offset = dt.timezone(dt.timedelta(minutes=random.choice([-720, -330, 0, 60, 840])))
+        return local.astimezone(offset).isoformat()
+
+    return {name: frame.map(moment) if len(frame) else frame for name, frame in frames.items()}
+
+
 def opened(
-    company: Company, buckets: int = 1, after: int | None = None, mapping: dict[str, dict[str, str]] | None = None
+    company: Company,
+    buckets: int = 1,
+    after: int | None = None,
+    mapping: dict[str, dict[str, str]] | None = None,
+    zone: str | None = None,
 ) -> Tables:
-    """The company through the checks of the data room."""
+    """The company through the checks of the data room; with a `zone`, from moments."""
     return tables_from_frames(
-        frames(company, after, mapping),
+        moments(frames(company, after, mapping), zone, len(company.customers)),
         from_=date(company.start),
         until=date(company.until),
+        timezone=zone or "UTC",
         warm_up=company.warm_up,
         buckets=buckets,
     )

@@ -97,12 +97,13 @@ def _frame(company: Company, table: str, columns: dict[str, str], after: int | N
     return pd.DataFrame(rows, columns=["customer_id", *columns.values()])
 
 
-def opened(company: Company, buckets: int = 1, after: int | None = None) -> Tables:
-    """The company through the checks of the data room."""
+def opened(company: Company, buckets: int = 1, after: int | None = None, zone: str | None = None) -> Tables:
+    """The company through the checks of the data room; with a `zone`, from moments."""
     return tables_from_frames(
-        frames(company, after),
+        companies.moments(frames(company, after), zone, len(company.customers)),
         from_=date(company.start),
         until=date(company.until),
+        timezone=zone or "UTC",
         warm_up=company.warm_up,
         buckets=buckets,
     )

@@ -53,6 +53,6 @@ def detailed_company(seed: int, customers: int, start: int | None, until: int, w
     return company
 
 
-def detailed_tables(company: Company, buckets: int = 1, after: int | None = None) -> Tables:
-    """The company through the checks of the data room."""
-    return opened(company, buckets, after, DETAILED)
+def detailed_tables(company: Company, buckets: int = 1, after: int | None = None, zone: str | None = None) -> Tables:
+    """The company through the checks of the data room; with a `zone`, from moments."""
+    return opened(company, buckets, after, DETAILED, zone)

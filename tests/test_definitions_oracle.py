@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from companies import ZONES
 from companies_definitions import DAYS, FIRST, PLANS, opened, random_company
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -114,11 +115,11 @@ def made_or_none(tables: Tables, definition: Definition, expected: dict[Any, Spe
     return None
 
 
-@given(COMPANIES, configs(), st.sampled_from([1, 3]))
+@given(COMPANIES, configs(), st.sampled_from([1, 3]), st.sampled_from(ZONES))
 @SETTINGS
-def test_spells_of_every_kind(drawn: tuple[Any, ...], config: dict[str, Row], buckets: int) -> None:
+def test_spells_of_every_kind(drawn: tuple[Any, ...], config: dict[str, Row], buckets: int, zone: str | None) -> None:
     company = random_company(*drawn)
-    with opened(company, buckets) as tables:
+    with opened(company, buckets, zone=zone) as tables:
         for name, definition in parsed(config).items():
             expected = expected_spells(company, name, config)
             made = made_or_none(tables, definition, expected)

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from companies import DAYS, FEATURES
+from companies import DAYS, FEATURES, ZONES
 from detailed import PLANS, detailed_company, detailed_tables
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -117,11 +117,14 @@ def test_every_kind_has_an_oracle() -> None:
     st.tuples(*(indicators(kind) for kind in 2 * KINDS)),
     st.sampled_from([1, 1, 7, 30, 4]),
     st.sampled_from([1, 3]),
+    st.sampled_from(ZONES),
 )
 @SETTINGS
-def test_episodes(company: Company, definition: Row, several: tuple[Row, ...], update_every: int, buckets: int) -> None:
+def test_episodes(
+    company: Company, definition: Row, several: tuple[Row, ...], update_every: int, buckets: int, zone: str | None
+) -> None:
     named = {f"x{i}": indicator for i, indicator in enumerate(several)}
-    with detailed_tables(company, buckets) as tables:
+    with detailed_tables(company, buckets, zone=zone) as tables:
         found = spells_or_none(company, tables, definition)
         if found is None:
             return
