@@ -30,6 +30,8 @@ from survival.report.detail_wording import (
     sensitivity_summary,
     subgroup_summary,
 )
+from survival.report.methods import references
+from survival.report.methods_ratios import RATIO_TOPICS, ratio_topics
 from survival.report.tables import read_csv
 from survival.report.wording import Phrase
 from survival.simulate import simulate
@@ -298,3 +300,13 @@ def test_sentence(kind: str) -> None:
     said, expected = SENTENCES[kind]
     assert said == expected
     assert not re.search(r"caus|because|due to|effect|leads? to|driv|prevent", said, re.I)
+
+
+def test_methods_name_what_was_shown_with_references() -> None:
+    said = ratio_topics(["subgroups", "rmst", "overlap", "subgroups"])
+    assert said.startswith("Agreement between definitions is Cohen's kappa")
+    assert said.count("Hazard ratios in subgroups") == 1
+    assert [r.split(".")[0] for r in references(said)] == ["Cohen J", "Fleiss JL, Cohen J, Everitt BS", "Holm S"]
+    for topic, sentence in RATIO_TOPICS.items():
+        cited = re.findall(r"\(([A-Z][\w, ]+ \d{4})\)", sentence)
+        assert len(references(sentence)) >= len(cited), topic

@@ -15,6 +15,7 @@ from survival.plot.numbers import count
 from survival.report.document import Block, Bullets, Facts, Findings, Paragraph, Preformatted, Section, Table
 from survival.report.methods import methods_hazard_ratios, methods_retention, references
 from survival.report.methods_curves import methods_topics
+from survival.report.methods_ratios import ratio_topics
 
 AUDIT_COLUMNS = ["id", "severity", "subject", "message", "figure", "allowed"]
 
@@ -83,6 +84,7 @@ def _methods(study: Study, retention: bool, models: Sequence[Models]) -> list[Bl
         texts += [said] if (said := methods_topics(study.topics)) else []
     for made in models:
         texts.append(_model_methods(study, made, churn="" if texts else churn))
+    texts += [said] if (said := ratio_topics(study.topics)) else []
     cited = references(*texts)
     return [Section("Methods"), *map(Paragraph, texts), *([Bullets(cited)] if cited else [])]
 

@@ -40,6 +40,7 @@ NO_RATIOS = "No hazard ratio could be estimated under any definition; the findin
 
 def definition_blocks(study: Study, found: Definitions, made: Compared | None) -> list[Block]:
     """Everything but the causes and the closing; key sentences first. `made` is None without a formula."""
+    study.used("overlap")
     at, pairs, gaps = retention_at(found), agreement_frame(found), days_between(found)
     said = conclusions(study, made) if made is not None else None
     changed = changes(study, made, said) if made is not None and said is not None else ""

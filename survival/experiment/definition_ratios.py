@@ -101,6 +101,7 @@ def _forest(study: Study, made: Compared, said: pd.DataFrame) -> Figure:
 
 def ratio_blocks(study: Study, made: Compared, said: pd.DataFrame, echoes: Sequence[str] = ()) -> list[Block]:
     """What to beware of (`echoes`), what was left out, the forest plot, and tables."""
+    study.used("definition-differences")
     frame = hazard_ratios(study, made.models)
     table = fits(made.models)
     changed = conclusion_sentences(study, made, said)

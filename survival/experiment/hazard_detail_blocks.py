@@ -34,6 +34,7 @@ def period_blocks(study: Study, made: Models, failing: Sequence[str]) -> list[Bl
     slug = study.slug(made.definition)
     if frame.empty:
         return []
+    study.used("periods")
     words, labels = phrases(study, made), shown_labels(study, made)
     groups = [(str(name), rows.to_dict("records")) for name, rows in frame.groupby("covariate", sort=False)]
     notes = {name: p_value(rows[0]["p_equal"]) for name, rows in groups}
@@ -71,6 +72,7 @@ def subgroup_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
     """A forest plot a subgroup, tests of interaction, and what is left of them after adjustment."""
     if not study.config.model.subgroups:
         return []
+    study.used("subgroups")
     blocks: list[Block] = [Section("Do the hazard ratios differ between customers?")]
     parts = []
     for made in all_models:
@@ -127,6 +129,7 @@ def sensitivity_blocks(study: Study, all_models: Sequence[Models]) -> list[Block
     """The model again under other definitions and other days between marks, beside the one that was configured."""
     if not (study.config.sensitivity.churn or study.config.sensitivity.update_every):
         return []
+    study.used("sensitivity")
     blocks: list[Block] = [Section("Do the conclusions stand with other settings?")]
     parts = []
     for made in all_models:

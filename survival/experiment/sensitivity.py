@@ -74,7 +74,7 @@ def _variant(study: Study, made: Models, one: _Variant) -> pd.DataFrame:
             raise EstimationError("every term reads what the definition is built from")
         at_risk = spells(study.tables, definition, warm_up=waits)
         planned = episodes(at_risk, study.covariates, attributes=study.attributes, update_every=one.update_every)
-        frame = planned.build(progress=study.step.part).frame()
+        frame = study.build(planned).frame()
         fit = cox(handled(frame, model_names(config), config.model.missing)[0], formula, **options(study))
     except EstimationError as error:
         message = f"{one.value}: the model cannot be estimated: {error}"

@@ -81,6 +81,7 @@ def term_tests(all_models: Sequence[Models]) -> pd.DataFrame:
 
 def terms_table(study: Study, all_models: Sequence[Models]) -> Table:
     """Each term of the multivariable models as a whole."""
+    study.used("terms")
     frame = term_tests(all_models)
     shown = pd.DataFrame(
         {

@@ -27,6 +27,7 @@ def triangle_blocks(study: Study, name: str, cells: pd.DataFrame) -> list[Block]
                 "month are in tables/cohort_triangle.csv."
             )
         ]
+    study.used("calendar")
     slug, months = study.slug(name), calendar_months(study, name)
     long = int(cells["month"].max()) > MONTHS_WITH_INTERVALS
     blocks: list[Block] = [_figure(study, name, cells, months, f"cohort_triangle_{slug}", intervals=not long)]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from survival.plot.numbers import count
 from survival.report.methods_curves import CURVE_REFERENCES
+from survival.report.methods_ratios import RATIO_REFERENCES
 
 ASSOCIATION = (
     "Hazard ratios say how the churn rates of customers differed; "
@@ -122,7 +123,7 @@ def methods_hazard_ratios(
 
 def references(*texts: str) -> tuple[str, ...]:
     """The full references of what these texts cite, in alphabetical order."""
-    known = REFERENCES | CURVE_REFERENCES
+    known = REFERENCES | CURVE_REFERENCES | RATIO_REFERENCES
     cited = {key for key in known for text in texts if key in text}
     return tuple(sorted(known[key] for key in cited))
 
