@@ -122,3 +122,12 @@ def test_the_forest_of_means_shows_every_number() -> None:
         assert f"{value:.1f}".replace("-", "−") in text
     unknown = texts(rmst_forest(rmst(DATA, 1000, by="plan").tidy()))
     assert unknown.count("not known") == 2
+
+
+def test_bands_of_many_cohorts_stand_in_rows_of_four() -> None:
+    many = pd.concat([BAND.assign(by=f"cohort {number:02d}") for number in range(13)])
+    figure = simultaneous_band(many)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == [f"cohort {number:02d}" for number in range(13)]
+    lefts = {round(axes.get_position().x0, 3) for axes in figure.axes}
+    assert len(lefts) == 4

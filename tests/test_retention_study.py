@@ -188,12 +188,19 @@ def test_nothing_is_said_where_nothing_is_known(project: Path) -> None:
     off = [
         "name=less", "churn.inactivity=null", "retention.revenue=false", "retention.billing=false", "retention.conditional=[]",
         "retention.bands=none", "retention.landmark=null", "retention.interval=none", "retention.permutations=0",
+        "retention.tests=[gehan]", "retention.adjust=bh",
     ]  # fmt: skip
     runs.run_all([path], off, None, False, runs.Console(quiet=True))
     less = project.parent / "less" / "tables"
     gone = ("conditional", "revenue", "billing", "retention_bands", "landmark", "difference")
     assert not [p.name for p in less.glob("*.csv") if p.name.startswith(gone)]
     assert read_csv(less / "retention_at.csv")["ci_lower"].isna().all()
+    said = (project.parent / "less" / "report.md").read_text()
+    assert "(gehan test: " in said
+    assert "log-rank" not in said.split("## Methods")[0]
+    assert "Gehan EA." in said
+    assert "Benjamini Y, Hochberg Y." in said
+    assert "without intervals" in said
 
 
 def test_a_snapshot_has_no_triangle(tmp_path: Path) -> None:

@@ -67,10 +67,15 @@ def headline(study: Study) -> str:
 
 
 def _sentences(study: Study, name: str, at: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
-    compared = tests[(tests["definition"] == name) & tests["test"].isin(["logrank", "trend"])].to_dict("records")
+    first = study.config.retention.tests[0]
+    rows = tests[(tests["definition"] == name) & tests["test"].isin([first, "trend"])].to_dict("records")
+    called = "log-rank test" if first == "logrank" else f"{first} test"
     cohorts = len(study.cohort_labels(name))
     more = [difference_sentence(study, name), ahead_sentence(study, name), billing_sentence(study, name)]
-    said = [_at_longest(study, at, name), *(rank_test_sentence(row, cohorts) for row in compared)]
+    said = [
+        _at_longest(study, at, name),
+        *(rank_test_sentence(row, cohorts).replace("log-rank test", called) for row in rows),
+    ]
     return [*said, *(sentence for sentence in more if sentence)]
 
 
