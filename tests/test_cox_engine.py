@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import survival.estimate.warm_start as warm_start
-from survival.errors import SeparationError
+from survival.errors import EstimationError, SeparationError
 from survival.estimate import blas_threads
 from survival.estimate.cox import cox, cox_univariable
 from survival.estimate.efron_ties import efron_terms
@@ -169,3 +169,14 @@ def test_blas_threads_are_given_back() -> None:
         assert get() == 2
     finally:
         put(before)
+
+
+def test_univariable_fits_skip_a_term_that_has_no_estimate() -> None:
+    frame = many_episodes(4_000).assign(constant=1.0)
+    frame["never"] = ((frame["event"] == 0) & (frame["flag"] == 1)).astype(float)
+    formula = "constant + number + never + plan"
+    fits = cox_univariable(frame, formula, start="start", not_estimable="skip")
+    assert list(fits) == ["number", "plan"]
+    assert fits["number"].coefficients == pytest.approx(cox(frame, "number", start="start").coefficients, rel=1e-10)
+    with pytest.raises(EstimationError, match="constant"):
+        cox_univariable(frame, formula, start="start", not_estimable="drop")

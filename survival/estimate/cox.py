@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from survival.errors import ArgumentError
+from survival.errors import ArgumentError, EstimationError
 from survival.estimate.blas_threads import one_blas_thread
 from survival.estimate.cox_data import CoxData, data_from_flows, data_from_frame
 from survival.estimate.cox_fit import CoxFit
@@ -72,15 +72,22 @@ def cox(
 def cox_univariable(frame: Any, formula: str, **options: Any) -> dict[str, CoxFit]:
     """One Cox model per term of the formula (all columns of a text covariate together): term -> fit.
 
-    Takes the options of `cox`; the data are read, checked and indexed once.
+    Takes the options of `cox`; the data are read, checked and indexed once. not_estimable: also skip, which drops columns and
+    leaves out the terms of which none is left.
     """
     not_estimable = options.pop("not_estimable", "raise")
-    one_of("not_estimable", not_estimable, ("raise", "drop"))
-    drop = not_estimable == "drop"
+    one_of("not_estimable", not_estimable, ("raise", "drop", "skip"))
+    fits = {}
     with one_blas_thread():
         data, settings = prepare(frame, *checked_options(formula, **options))
         shared = shared_start(data, settings)
-        return {term: fit_columns(data, settings, columns, drop, shared) for term, columns in data.coding.terms.items()}
+        for term, columns in data.coding.terms.items():
+            try:
+                fits[term] = fit_columns(data, settings, columns, not_estimable != "raise", shared)
+            except EstimationError:
+                if not_estimable != "skip":
+                    raise
+    return fits
 
 
 def prepare(frame: Any, options: Options, robust: bool | None) -> tuple[CoxData, Options]:
