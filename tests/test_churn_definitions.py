@@ -313,7 +313,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "configs").mkdir()
     for name in ("crm_churn_definitions", "crm_hazard_ratios"):
         shutil.copy(ROOT / "configs" / f"{name}.yaml", folder / "configs")
-    simulate("crm", customers=500, seed=11, out=folder / "data" / "crm")
+    simulate("crm", customers=350, seed=11, out=folder / "data" / "crm")
     run(folder)
     return folder
 

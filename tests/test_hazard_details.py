@@ -48,7 +48,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("details")
     (folder / "configs").mkdir()
     shutil.copy(ROOT / "configs" / "crm_hazard_ratios.yaml", folder / "configs")
-    simulate("crm", customers=600, seed=3, out=folder / "data" / "crm")
+    simulate("crm", customers=400, seed=3, out=folder / "data" / "crm")
     return folder
 
 
