@@ -70,6 +70,7 @@ CATALOGUE: dict[str, str] = {
     "small-cohort": "cohorts of few customers",
     "start-ignored": "a column of starts that is not used",
     "tail-not-fitted": "a tail model that could not be fitted",
+    "terms-left-out": "revenue and billing cycles of too many spells",
     "weights-are-no-counts": "weights where counts are needed",
 }
 
