@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-CONFIGS ?= configs/crm_cohort_retention.yaml configs/crm_hazard_ratios.yaml
+CONFIGS ?= configs/crm_cohort_retention.yaml configs/crm_churn_definitions.yaml \
+           configs/crm_hazard_ratios.yaml configs/crm_churn_rate.yaml
 
 .DEFAULT_GOAL := help
 .PHONY: help setup experiment test check format clean
