@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,14 +85,9 @@ def _models(study: Study, name: str, frame: pd.DataFrame, formula: str) -> Model
 
 def _alone(study: Study, frame: pd.DataFrame, terms: list[str]) -> dict[str, CoxFit]:
     """The univariable models that can be estimated, by term; why others cannot, the findings of the full model say."""
-    try:
-        return cox_univariable(frame, " + ".join(terms), **options(study)) if terms else {}
-    except EstimationError:
-        fits: dict[str, CoxFit] = {}
-    for term in terms:  # one of them has no estimate: fit each by itself, so that the others go on
-        with suppress(EstimationError):
-            fits |= cox_univariable(frame, term, **options(study))
-    return fits
+    if not terms:
+        return {}
+    return cox_univariable(frame, " + ".join(terms), **{**options(study), "not_estimable": "skip"})
 
 
 def headline(study: Study, all_models: list[Models]) -> str:
