@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -99,6 +100,16 @@ def test_a_plan_has_its_place() -> None:
         assert found(tables, Downgrade(plan_order=("pro", "basic", "gold")))[0][1:3] == (30, False)
         with pytest.raises(DataError, match=r"plan_order \(basic, pro\) has no place for 'gold' \(1 rows\)"):
             spells(tables, Downgrade(plan_order=("basic", "pro")))
+
+
+def test_a_refusal_names_the_plans_of_all_buckets() -> None:
+    day = "2024-01-01"
+    rows = [bought(i, day, None, plan=("basic", "gold", "old")[i % 3]) for i in range(9)]
+    with company([day] * 9, until="2024-01-31", subscriptions=rows) as tables:
+        several = combined({"d": Downgrade(plan_order=("basic",)), "c": Cancellation(), "f": FirstOf(of=("c", "d"))})
+        for definition in (several["d"], several["f"]):
+            with pytest.raises(DataError, match=r"no place for 'gold' \(3 rows\), 'old' \(3 rows\)"):
+                spells(replace(tables, buckets=4), definition)
 
 
 def test_single_purchase_by_hand() -> None:

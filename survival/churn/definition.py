@@ -73,6 +73,9 @@ class Definition(Spec):
         """Optional columns that are used when they are mapped."""
         return {}
 
+    def check(self, tables: Tables) -> None:
+        """Raises DataError for facts with which the definition cannot be used; asked once, of all customers."""
+
     def outcomes(self, tables: Tables) -> ir.Table:
         """One row for EVERY customer (and spell), with the columns of `OUTCOME`."""
         raise NotImplementedError

@@ -65,7 +65,6 @@ class Downgrade(Subscribed):
         until = last_day(tables, self.kind)
         people = self.people(tables)
         rows = self.subscriptions(tables, people)
-        self._check(tables, rows)
         made = chains(rows, 0, every=self.spells == "all")
         made = made.join(people.select("customer", "origin"), "customer")
         made = made.mutate(began=(made.started < made.origin).ifelse(made.origin, made.started))
@@ -138,10 +137,11 @@ class Downgrade(Subscribed):
             return (levels.level < levels.before) & (drop * high > before * low)
         return (levels.level < levels.before) & (drop * float(bottom) > before * float(top))
 
-    def _check(self, tables: Tables, rows: ir.Table) -> None:
+    def check(self, tables: Tables) -> None:
         """Raises DataError for a plan that `plan_order` does not name."""
         if not self.plan_order:
             return
+        rows = self.subscriptions(tables, self.people(tables))
         unknown = rows.filter(~rows.plan.isin(self.plan_order)).group_by("plan").aggregate(n=ibis._.count())
         found = tables.engine.rows(unknown.order_by("plan"))
         if found:

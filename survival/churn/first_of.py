@@ -78,6 +78,11 @@ class FirstOf(Definition):
         """What the parts may read."""
         return _merged(part.may_read() for part in self.parts.values())
 
+    def check(self, tables: Tables) -> None:
+        """Raises DataError for facts with which a part cannot be used."""
+        for part in self.parts.values():
+            part.check(tables)
+
     def outcomes(self, tables: Tables) -> ir.Table:
         """One row a customer: the outcomes of the parts side by side, then the earliest end."""
         rows = self._side_by_side(tables)

@@ -61,7 +61,6 @@ class Recorded(Definition):
 
     def outcomes(self, tables: Tables) -> ir.Table:
         """Every customer's recorded end; one after `until` has not happened yet."""
-        self._check(tables)
         rows = self._rows(tables)
         horizon = ibis.null("int32") if tables.until_day is None else tables.until_day - rows.signup
         beyond = (rows.ends > horizon).fill_null(False) if tables.until_day is not None else ibis.literal(False)
@@ -90,7 +89,7 @@ class Recorded(Definition):
         stopped = day.fill_null(tables.until_day) if tables.until_day is not None else day
         return people.select("customer", "signup", ends=(stopped - people.signup).cast("int32"), churned=churned)
 
-    def _check(self, tables: Tables) -> None:
+    def check(self, tables: Tables) -> None:
         """Raises DataError for what would lose a churn: text for a number, a negative tenure, no truth value."""
         people = tables.customers
         for column in (self.tenure, self.churned_on, self.churned):

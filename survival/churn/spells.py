@@ -77,6 +77,7 @@ def spells(tables: Tables, definition: Definition, *, warm_up: int | None = None
     days = _warm_up(tables, definition, warm_up)
     if tables.from_day is not None and tables.until_day is not None and tables.from_day > tables.until_day:
         raise DataError("observed: from lies after until; nothing can be observed")
+    definition.check(tables)
     name = tables.engine.fresh("spells")
     table = tables.filled(name, lambda part: _placed(part, definition.outcomes(part), days))
     _conserve(tables, table)
