@@ -339,8 +339,9 @@ def page(tally: Tallies, cost: list[str], other: str, wall: float, arguments: ar
             *rows,
             "",
             "Plain and log intervals of a small share are skewed, which is why log-log is the default. A revenue rate rests on the few "
-            "customers who pay most, so its interval covers less than it says in small companies. Where the family of a tail is "
-            "chosen by its error after the cut, the published interval spans all families that the cut does not tell apart; what the "
+            "customers who pay most; its interval is for an effective number of them, wide rather than too sure in small companies. "
+            "Where the family of a tail is chosen by its error after the cut, "
+            "the published interval spans all families that the cut does not tell apart; what the "
             "chosen family alone would have said is reported beside it, as a warning.",
             "",
             "**Met.**" if not wrong else "**Not met**: " + "; ".join(wrong) + ".",
