@@ -123,9 +123,9 @@ def judged(table: str, rows_: list[Row], signups: dict[str, int]) -> Iterator[tu
             reason = "duplicate"
         elif table != "invoices" and ended is not None and ended < begun:
             reason = "ended before it started"
-        elif table == "nps" and not 0 <= values["score"] <= 10:
-            reason = "out of range"
-        elif table == "usage" and (values["quantity"] or 0) < 0:
+        elif (table == "nps" and not 0 <= values["score"] <= 10) or (
+            table == "usage" and (values["quantity"] or 0) < 0
+        ):
             reason = "out of range"
         elif dated > until:
             reason = "after until"
