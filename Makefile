@@ -40,5 +40,5 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:  ## Remove the environment, simulated data and results
-	rm -rf $(VENV) data/crm results/crm_* results/index.html
+clean:  ## Remove the environment, simulated data, results and kept episodes
+	rm -rf $(VENV) data/crm results/crm_* results/index.html .survival_cache

@@ -200,9 +200,11 @@ def main() -> None:
             grid = [(case, engines if case.episodes <= 100_000 else ("ours",)) for case, engines in GRID]
             grid = [(case, engines) for case, engines in grid if case.episodes <= 1_300_000]
         slow: dict[str, float] = {}
-        results = [fit_all(case, engines, options, slow) for case, engines in grid]
+        results = []
         machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-        RUNS.write_text(json.dumps({"machine": machine, "results": results}, indent=1))
+        for case, engines in grid:  # kept case by case: a run that is broken off has not been for nothing
+            results.append(fit_all(case, engines, options, slow))
+            RUNS.write_text(json.dumps({"machine": machine, "results": results}, indent=1))
     kept = json.loads(RUNS.read_text())
     for result in kept["results"]:
         ours = result["runs"].get("ours", [{}])[0]
