@@ -186,6 +186,20 @@ def test_one_check_names_every_problem_of_config_and_tables(
     assert "'c00000' has signed_up_on" in said
 
 
+def test_a_cohort_that_is_no_column_is_named_where_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A misspelt signup period is a problem of `cohorts.by`, and is said with the other problems of the config."""
+    project(tmp_path, CONFIG.replace("low + plan", "low + plann") + "cohorts: {{by: signup_quartr}}\n")
+    assert survival("check", "mine.yaml", here=tmp_path, monkeypatch=monkeypatch) == 2
+    said = capsys.readouterr().err
+    assert "mine.yaml: 2 problems" in said, said
+    assert (
+        "cohorts.by: 'signup_quartr' is no signup period and no column of customers. Did you mean 'signup_quarter'?"
+        in said
+    )
+
+
 def test_ends_for_other_reasons_warn_a_study_of_curves_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

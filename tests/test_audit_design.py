@@ -295,6 +295,9 @@ def test_missing_values_are_counted_before_any_fit() -> None:
         assert (finding.severity, finding.subject) == ("error", "seats")
         assert finding.figure == f"episodes={at_risk.churns}, customers={at_risk.churns}, churns={at_risk.churns}"
         assert "missing-covariate" not in found(at_risk, rows, "seats", missing="drop")
+        (finding,) = found(at_risk, rows, "seats", missing="level")["missing-covariate"]
+        assert finding.severity == "error"
+        assert "numbers have no `level`" in finding.message
 
 
 def test_text_of_many_levels_is_no_factor() -> None:

@@ -147,10 +147,18 @@ def few_events(events: float, coefficients: int | str, subject: str) -> tuple[Fi
 def missing_values(
     built: BuiltEpisodes, names: Sequence[str], missing: Literal["error", "drop", "level"] | str
 ) -> tuple[Finding, ...]:
-    """Covariates without a value while the config does not say what to do: customers and churns that would be lost."""
-    if missing != "error" or not names:
-        return ()
+    """Covariates without a value while the config does not say what to do: customers and churns that would be lost.
+
+    `level` says nothing of numbers, which have none.
+    """
     rows = built.expression()
+    if missing == "level":
+        names = [name for name in names if rows[name].type().is_numeric()]
+    elif missing != "error":
+        return ()
+    if not names:
+        return ()
+    way = "`level` to give text a level of its own, or " if missing == "error" else "(numbers have no `level`) or "
     gaps = {name: _gap(rows, name) for name in names}
     counts = rows.aggregate(
         n=rows.count(), **{f"g{i}": gap.cast("int64").sum() for i, gap in enumerate(gaps.values())},
@@ -162,7 +170,7 @@ def missing_values(
         Finding(
             "missing-covariate", "error", name,
             f"no value of '{name}' in {row[f'g{i}']:,} of {row['n']:,} episodes, of {row[f'c{i}']:,} customers, with "
-            f"{row[f'e{i}'] or 0:,} churns. Set `model.missing: drop` to leave them out, `level` to give text a level of its own, or "
+            f"{row[f'e{i}'] or 0:,} churns. Set `model.missing: drop` to leave them out, {way}"
             "`carry` to take the last value known before; a threshold makes a flag, which is never missing",
             f"episodes={row[f'g{i}']}, customers={row[f'c{i}']}, churns={row[f'e{i}'] or 0}",
         )

@@ -59,12 +59,14 @@ def name_problems(experiment: Experiment, root: Path) -> list[Problem]:
     """
     subgroups = experiment.model.subgroups
     problems = period_problems(experiment)
-    if not model_names(experiment) and not subgroups:
+    by_column = experiment.cohorts is not None and experiment.cohorts.by not in PERIODS
+    if not model_names(experiment) and not subgroups and not by_column:
         return problems
     try:
         columns = customer_attributes(experiment.data, root=root)
     except DataError:
         return problems
+    problems += _cohort_problems(experiment, columns)
     problems += [p for name in model_names(experiment) for p in _problems(name, experiment, columns)]
     return problems + [p for name in subgroups for p in _subgroup_problems(name, experiment, columns)]
 
@@ -76,6 +78,18 @@ def period_problems(experiment: Experiment) -> list[Problem]:
         return []
     message = f"got {observed.until}, which is before observed.from ({observed.from_}): nobody could be observed."
     return [Problem(("data", "observed", "until"), message)]
+
+
+def _cohort_problems(experiment: Experiment, columns: list[str]) -> list[Problem]:
+    """Cohorts are by signup period, or by a column of customers."""
+    there = [*PERIODS, *columns, *made_columns(experiment)]
+    if experiment.cohorts is None or experiment.cohorts.by in there:
+        return []
+    by = experiment.cohorts.by
+    message = (
+        f"'{by}' is no signup period and no column of customers.{suggestion(by, there)} Allowed: {listing(there)}."
+    )
+    return [Problem(("cohorts", "by"), message)]
 
 
 def _subgroup_problems(name: str, experiment: Experiment, columns: list[str]) -> list[Problem]:
