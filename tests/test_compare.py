@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from survival.estimate.kaplan_meier import kaplan_meier
 from survival.estimate.shared_customers import difference, retention_by_customer
 from survival.experiment import run as runs
 from survival.experiment.compare import compare
-from survival.experiment.compare_report import as_json, as_text, page, sentences
+from survival.experiment.compare_report import _retention, as_json, as_text, page, sentences
 from survival.experiment.kept_customers import pseudonyms
 from survival.report import to_html
 from survival.simulate import find_scenario, simulate
@@ -227,3 +228,13 @@ def test_intervals_take_shared_customers_into_account() -> None:
     three = estimates(other)
     alone = difference(np.array([one[0]]), np.array([three[0]]), one[1], three[1])["se"].iloc[0]
     assert alone == pytest.approx(np.sqrt(np.square(one[1]).sum().iloc[0] + np.square(three[1]).sum().iloc[0]))
+
+
+@pytest.mark.parametrize(("sign", "way"), [(1.0, "rose"), (-1.0, "fell")])
+def test_an_interval_on_both_sides_of_no_change_says_so(sign: float, way: str) -> None:
+    ends = sorted((-0.002 * sign, 0.03 * sign))
+    row = pd.Series({"tenure": 90, "before": 0.8, "after": 0.8 + 0.014 * sign, "difference": 0.014 * sign})
+    row["difference_lower"], row["difference_upper"] = ends
+    said = _retention(SimpleNamespace(level=0.99), row, "all customers", "cancellation")  # type: ignore[arg-type]
+    assert f" {way} from 80.0%" in said
+    assert "(99% interval −0.2 to 3.0)" in said

@@ -327,3 +327,10 @@ def test_residuals_add_up() -> None:
     robust = cox(frame, "x + flag", customer="customer", weights="w", robust=True)
     dfbeta = robust.residuals("dfbeta", by="customer")[["x", "flag"]].to_numpy()
     np.testing.assert_allclose(dfbeta.T @ dfbeta, robust.variance, rtol=1e-9)
+
+
+def test_one_cluster_has_no_variance_between_clusters() -> None:
+    frame = pd.DataFrame({"stop": [1.0, 2, 3, 4, 5, 6], "event": 1, "x": [0, 1, 0, 1, 1, 0], "team": "a"})
+    with pytest.raises(ArgumentError, match="only one unit"):
+        cox(frame, "x", cluster="team")
+    assert not cox(frame, "x", cluster="team", robust=False).options.robust

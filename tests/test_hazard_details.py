@@ -22,7 +22,7 @@ from survival.experiment.periods import cuts_of, period_label, period_ratios
 from survival.experiment.phrases import phrases, shown_labels
 from survival.experiment.sensitivity import sensitivity
 from survival.experiment.study import Study, opened
-from survival.experiment.subgroups import subgroup_ratios
+from survival.experiment.subgroups import _ordered, subgroup_ratios
 from survival.report.detail_wording import (
     interaction_sentence,
     period_sentence,
@@ -310,3 +310,8 @@ def test_methods_name_what_was_shown_with_references() -> None:
     for topic, sentence in RATIO_TOPICS.items():
         cited = re.findall(r"\(([A-Z][\w, ]+ \d{4})\)", sentence)
         assert len(references(sentence)) >= len(cited), topic
+
+
+def test_levels_that_look_like_numbers_are_sorted_as_text_when_they_are_none() -> None:
+    assert _ordered(pd.Series(["10", "9.5", "-1e2", "(missing)"])) == ["-1e2", "9.5", "10", "(missing)"]
+    assert _ordered(pd.Series(["1.10.0", "1.9.2"])) == ["1.10.0", "1.9.2"]

@@ -77,6 +77,13 @@ SENTENCES = {
         "Customers with two or more open tickets left at 1.84 times the rate of the others (95% CI 1.52–2.23, p < 0.001). "
         "Only 6 churns were seen among customers with two or more open tickets, so this is uncertain.",
     ),
+    "few events at all other levels of a factor": (
+        hazard_sentence(
+            row("plan[T.pro]", events_exposed=145.0), events=150, references={"plan": "basic"}, adjusted=False
+        ),
+        "Customers with plan “pro” left at 1.84 times the rate of those with plan “basic” (95% CI 1.52–2.23, p < 0.001). "
+        "Only 5 churns were seen at all other levels together, so this is uncertain.",
+    ),
     "few events among the others": (
         hazard_sentence(row(), TICKETS, adjusted=False, events=151),
         "Customers with two or more open tickets left at 1.84 times the rate of the others (95% CI 1.52–2.23, p < 0.001). "
@@ -275,7 +282,7 @@ def test_hazard_and_flag_titles() -> None:
     )
     assert (
         flags_title(totals)
-        == "Customers leave faster while 1 of the 2 flags is on, and more slowly while the others are"
+        == "Customers leave faster while 1 of the 2 flags is on, and more slowly while the other is"
     )
     assert flags_title(totals[totals["covariate"] == "a"]) == "Customers leave faster while the flag is on"
     assert flags_title(totals[totals["covariate"] == "b"]) == "Customers leave more slowly while the flag is on"

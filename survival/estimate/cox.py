@@ -107,4 +107,9 @@ def prepare(frame: Any, options: Options, robust: bool | None) -> tuple[CoxData,
         weight = None if data.episodes is None or options.weights is None else data.episodes.weight
         sampled = weight is not None and bool((weight != np.rint(weight)).any())
         options = replace(options, robust=bool(several) or sampled)
+    if options.robust and data.rows > 1 and not data.unit.any():
+        raise ArgumentError(
+            f"'{options.cluster or options.customer}' has only one unit: a robust variance needs two or more. "
+            "Name another cluster, or pass robust=False"
+        )
     return data, options

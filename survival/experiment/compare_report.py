@@ -12,7 +12,7 @@ import pandas as pd
 from survival.estimate.kaplan_meier import kaplan_meier
 from survival.experiment.compare import ABSENT, CHURNED, EVERYBODY, RETAINED, Comparison
 from survival.plot.forest import covariate_label, forest
-from survival.plot.numbers import count, p_value, percent, ratio_with_interval
+from survival.plot.numbers import count, decimal, p_value, percent, ratio_with_interval
 from survival.plot.retention import retention_curves
 from survival.report.document import Block, Bullets, Figure, Paragraph, Report, Section, Table
 
@@ -93,11 +93,11 @@ def _of_retention(c: Comparison) -> Iterator[str]:
 def _retention(c: Comparison, row: pd.Series, who: str, name: str) -> str:
     """Retention of starter at day 90 under cancellation fell from 80.4% to 63.0%: 17.5 points lower (95% interval 7.2 to 27.8)."""
     down = row["difference"] < 0
-    low, high = sorted(abs(100 * row[f"difference_{end}"]) for end in ("lower", "upper"))
+    low, high = sorted((-100 if down else 100) * row[f"difference_{end}"] for end in ("lower", "upper"))
     return (
         f"Retention of {who} at day {row['tenure']} under {name} {'fell' if down else 'rose'} from {percent(row['before'])} to "
         f"{percent(row['after'])}: {abs(100 * row['difference']):.1f} points {'lower' if down else 'higher'} "
-        f"({c.level:.0%} interval {low:.1f} to {high:.1f})."
+        f"({c.level:.0%} interval {decimal(low, 1)} to {decimal(high, 1)})."
     )
 
 

@@ -90,7 +90,7 @@ def _add_main_effect(strata: Sequence[str], terms: dict[str, tuple[int, ...]], n
 def _ordered(levels: pd.Series) -> list[str]:
     """Numbers by value, text as sorted, those without a value last."""
     there = sorted(set(levels) - {MISSING_LEVEL})
-    if pd.Series(there).str.fullmatch(r"-?[\d.]+(e[-+]?\d+)?").all():
+    if pd.Series(there).str.fullmatch(r"-?\d+(\.\d+)?(e[-+]?\d+)?").all():
         there.sort(key=float)
     return [*there, *([MISSING_LEVEL] if (levels == MISSING_LEVEL).any() else [])]
 

@@ -53,7 +53,8 @@ def flags_title(totals: pd.DataFrame) -> str:
         which = "a flag is on, whichever it is" if n > 1 else "the flag is on"
         return f"Customers leave {'faster' if higher else 'more slowly'} while {which}"
     are = "is" if higher == 1 else "are"
-    return f"Customers leave faster while {count(higher)} of the {count(n)} flags {are} on, and more slowly while the others are"
+    rest = "other is" if n - higher == 1 else "others are"
+    return f"Customers leave faster while {count(higher)} of the {count(n)} flags {are} on, and more slowly while the {rest}"
 
 
 def lag_title(profile: pd.DataFrame) -> str:

@@ -185,7 +185,8 @@ def _few(row: Mapping[str, Any], phrase: Phrase, events: float | None) -> str:
     if exposed < FEW_EVENTS:
         return f" {_only(exposed)} among {phrase.who}, so this is uncertain."
     if events is not None and events - exposed < FEW_EVENTS:
-        return f" {_only(events - exposed)} among {phrase.others}, so this is uncertain."
+        where = "at all other levels together" if "[T." in str(row["covariate"]) else f"among {phrase.others}"
+        return f" {_only(events - exposed)} {where}, so this is uncertain."
     return ""
 
 
