@@ -281,8 +281,7 @@ def test_hazard_and_flag_titles() -> None:
         columns=["covariate", "state", "tenure", "cumulative_hazard"],
     )
     assert (
-        flags_title(totals)
-        == "Customers leave faster while 1 of the 2 flags is on, and more slowly while the other is"
+        flags_title(totals) == "Customers leave faster while 1 of the 2 flags is on, and more slowly while the other is"
     )
     assert flags_title(totals[totals["covariate"] == "a"]) == "Customers leave faster while the flag is on"
     assert flags_title(totals[totals["covariate"] == "b"]) == "Customers leave more slowly while the flag is on"
@@ -303,3 +302,11 @@ def test_lag_titles() -> None:
     profile = pd.DataFrame(rows, columns=["covariate", "lag", "ci_lower", "ci_upper"])
     assert lag_title(profile) == "Of 2 hazard ratios that are clear at a lag of 0 days, 1 still is at 30 days"
     assert lag_title(profile[profile["lag"] == 0]) == "Hazard ratios by lag"
+
+
+def test_a_main_effect_says_where_it_holds() -> None:
+    names = ["overdue", "plan[T.a: b]", "overdue:plan[T.a: b]", "detractor"]
+    said = hazard_findings(pd.DataFrame([row(name) for name in names]), model="multivariable")
+    assert [text.endswith("this ratio is that where the other part is 0 or at its reference level.") for text in said] == [
+        True, True, False, False,
+    ]  # fmt: skip

@@ -13,6 +13,7 @@ from survival.plot.forest import covariate_label
 from survival.plot.numbers import count, decimal, is_missing, months, p_phrase, percent, ratio
 
 FEW_EVENTS = 10
+INTERACTS = " It is part of an interaction: this ratio is that where the other part is 0 or at its reference level."
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ def hazard_findings(
             return 2, 0.0
         return (0, -abs(float(row["coef"]))) if _clear(row) else (1, 0.0)
 
+    crossed = {part for row in rows for part in _crossed(str(row["covariate"]))}
     return tuple(
         hazard_sentence(
             row,
@@ -110,8 +112,15 @@ def hazard_findings(
             references=references,
             level=level,
         )
+        + (INTERACTS if row["covariate"] in crossed and not is_missing(row["hazard_ratio"]) else "")
         for row in sorted(rows, key=rank)
     )
+
+
+def _crossed(covariate: str) -> list[str]:
+    """The covariates that an interaction multiplies; none for a covariate alone."""
+    parts = re.split(r":(?![^\[]*\])", covariate)
+    return parts if len(parts) > 1 else []
 
 
 def _clear(row: Mapping[str, Any]) -> bool:
