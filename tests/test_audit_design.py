@@ -329,6 +329,7 @@ def test_a_hazard_ratio_that_fades_with_the_lag_is_noted() -> None:
     )
     (finding,) = fading(profile)
     assert (finding.subject, finding.figure) == ("usage_drop", "HR 3.00 at lag 0, 1.10 at lag 30")
+    assert "use less" not in finding.message, "tickets and invoices are no usage"
     assert fading(profile[profile["lag"] < 28]) == ()
 
 

@@ -18,7 +18,7 @@ from survival.estimate.kaplan_meier import kaplan_meier
 from survival.estimate.shared_customers import difference, retention_by_customer
 from survival.experiment import run as runs
 from survival.experiment.compare import compare
-from survival.experiment.compare_report import _retention, as_json, as_text, page, sentences
+from survival.experiment.compare_report import _of_customers, _retention, as_json, as_text, page, sentences
 from survival.experiment.kept_customers import pseudonyms
 from survival.report import to_html
 from survival.simulate import find_scenario, simulate
@@ -238,3 +238,9 @@ def test_an_interval_on_both_sides_of_no_change_says_so(sign: float, way: str) -
     said = _retention(SimpleNamespace(level=0.99), row, "all customers", "cancellation")  # type: ignore[arg-type]
     assert f" {way} from 80.0%" in said
     assert "(99% interval −0.2 to 3.0)" in said
+
+
+def test_who_is_no_longer_churned_may_be_observed_for_less_long() -> None:
+    rows = pd.DataFrame({"definition": ["d"], "before": ["churned"], "after": ["retained"], "customers": [3]})
+    said = list(_of_customers(SimpleNamespace(statuses=rows, names=("a", "b"))))  # type: ignore[arg-type]
+    assert said[1].endswith("Such customers came back, or data, definition or observed period changed.")

@@ -68,7 +68,7 @@ def _of_customers(c: Comparison) -> Iterator[str]:
         if went[CHURNED, RETAINED]:
             yield (
                 f"Counted as churned under {name} in {c.names[0]} and as retained in {c.names[1]}: {count(went[CHURNED, RETAINED])}. Such "
-                "customers came back, or data or definition changed."
+                "customers came back, or data, definition or observed period changed."
             )
 
 
