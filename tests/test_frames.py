@@ -10,7 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from survival.errors import ArgumentError, StructureError
+from survival.errors import ArgumentError, DataError, StructureError
+from survival.flows.door import flows
 from survival.flows.frames import EpisodeArrays, episode_arrays, flows_of, timefix
 
 ROWS = pd.DataFrame(
@@ -236,3 +237,9 @@ def test_groups_in_order_and_many_patterns() -> None:
     assert wide.time.size == 2 * n
     assert wide.total_events == many["event"].sum()
     assert wide.person_days == pytest.approx(many["stop"].sum(), rel=1e-12)
+
+
+def test_flows_of_a_frame_says_what_it_takes() -> None:
+    """Estimates read frames; `flows` is for spells and episodes."""
+    with pytest.raises(DataError, match="`spells` or `episodes`.*got DataFrame"):
+        flows(pd.DataFrame({"stop": [1], "event": [1]}))

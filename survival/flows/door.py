@@ -29,6 +29,10 @@ def flows(source: Spells | Episodes | BuiltEpisodes, by: Sequence[str] = (), *, 
     """
     if isinstance(source, Episodes):
         source = source.build()
+    if not isinstance(source, Spells | BuiltEpisodes):
+        raise DataError(
+            f"flows takes what `spells` or `episodes` returns; got {type(source).__name__}. Estimates read frames as they are"
+        )
     names = list(dict.fromkeys(by))
     indicators = [n for n in names if isinstance(source, BuiltEpisodes) and n in source.indicators]
     tables = source.tables if isinstance(source, Spells) else source.spells.tables
