@@ -168,7 +168,9 @@ def test_fingerprints_are_those_of_the_files(tmp_path: Path) -> None:
 
 def test_quantities_are_read_unless_the_caller_names_what_may_be(tmp_path: Path) -> None:
     """An indicator needs only the days: without the quantities that are there, it would count every row as one."""
-    (tmp_path / "usage.csv").write_text("customer_id,used_on,quantity,member_id\na,2024-02-01,7,ann\na,2024-02-01,,bob\n")
+    (tmp_path / "usage.csv").write_text(
+        "customer_id,used_on,quantity,member_id\na,2024-02-01,7,ann\na,2024-02-01,,bob\n"
+    )
     need = {"usage": {"used_on"}}
     for optional, read in ((None, [1.0, 7.0]), ({"usage": {"quantity"}}, [1.0, 7.0]), ({}, [1.0, 1.0])):
         with opened(tmp_path, usage={"path": "usage.csv"}, need=need, optional=optional) as tables:

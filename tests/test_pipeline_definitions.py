@@ -179,7 +179,11 @@ def test_recorded_churn_date() -> None:
         ([{"months": 3, "Churn": "maybe"}], {"tenure": "months", "churned": "Churn"}, "is not yes or no"),
         ([{"months": "x", "Churn": "no"}], {"tenure": "months", "churned": "Churn"}, "is no number"),
         ([{"months": -3, "Churn": "no"}], {"tenure": "months", "churned": "Churn"}, "negative tenure, for c000: -3"),
-        ([{"signed_up_on": 9, "churned_on": 3}], {"churned_on": "churned_on"}, "before signup.* for c000: 2024-01-04. "),
+        (
+            [{"signed_up_on": 9, "churned_on": 3}],
+            {"churned_on": "churned_on"},
+            "before signup.* for c000: 2024-01-04. ",
+        ),
         (
             [{"signed_up_on": 9, "churned_on": None, "left": "yes"}],
             {"churned_on": "churned_on", "churned": "left"},

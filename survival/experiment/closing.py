@@ -52,15 +52,17 @@ def _indicators(study: Study) -> pd.DataFrame:
 
 
 def described(spec: Any) -> str:
-    """A definition or an indicator in a line: its kind, then every key that was given."""
+    """A definition or an indicator in a line: its kind, then what was given, and every default that is not nothing."""
     given = spec.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-    kind = spec.kind
-    parts = [
-        f"{key} {value if not isinstance(value, list) else ', '.join(map(str, value))}"
-        for key, value in given.items()
-        if key != "kind"
-    ]
-    return f"{kind}: {'; '.join(parts)}" if parts else kind
+    meant = spec.model_dump(mode="json", exclude_none=True)
+    parts = [f"{key} {_plain(value)}" for key, value in meant.items() if key != "kind" and (key in given or value)]
+    return f"{spec.kind}: {'; '.join(parts)}" if parts else str(spec.kind)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} = {_plain(inner)}" for key, inner in value.items())
+    return ", ".join(map(_plain, value)) if isinstance(value, list) else str(value)
 
 
 def _methods(study: Study, retention: bool, models: Sequence[Models]) -> list[Block]:

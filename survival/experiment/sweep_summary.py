@@ -158,7 +158,7 @@ def _ratio_blocks(ratios: pd.DataFrame, config: Experiment) -> list[Block]:
     text = [ratio_with_interval(*v) for v in ratios[["hazard_ratio", "ci_lower", "ci_upper"]].to_numpy(float)]
     named = [config.labels.get(str(c), covariate_label(str(c))) for c in ratios["covariate"]]
     shown = _crossed(ratios.assign(text=text, Covariate=named), ["definition", "Covariate"])
-    return [*blocks, Table("hazard_ratios", "Hazard ratios (95% CI) in every run", ratios, shown)]
+    return [*blocks, Table("hazard_ratios", "Hazard ratios with confidence intervals in every run", ratios, shown)]
 
 
 def _retention_blocks(retention: pd.DataFrame) -> list[Block]:
@@ -167,7 +167,10 @@ def _retention_blocks(retention: pd.DataFrame) -> list[Block]:
     text = [percent_with_interval(*v) for v in retention[["retention", "ci_lower", "ci_upper"]].to_numpy(float)]
     rows = retention.assign(text=text, Cohort=retention["cohort"], **{"Tenure (days)": retention["tenure"].map(count)})
     shown = _crossed(rows, ["definition", "Cohort", "Tenure (days)"])
-    return [Section("Retention"), Table("retention_at", "Retention (95% CI) in every run", retention, shown)]
+    return [
+        Section("Retention"),
+        Table("retention_at", "Retention with confidence intervals in every run", retention, shown),
+    ]
 
 
 def _crossed(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
