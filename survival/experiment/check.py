@@ -125,7 +125,8 @@ def _of_the_tables(experiment: Experiment, source: Source, root: Path, step: Ste
     data = experiment.data
     if period_problems(experiment):  # said already
         data = data.model_copy(update={"observed": data.observed.model_copy(update={"from_": None})})
-    model = ModelSpec(churn=experiment.model.churn)
+    known = [name for name in formula_names(experiment.model.formula) if name in experiment.indicators]
+    model = ModelSpec(churn=experiment.model.churn, formula=" + ".join(known) or None)
     safe = experiment.model_copy(update={"model": model, "cohorts": None, "data": data})
     need = {name: columns for name, columns in needed(safe).items() if name in data.tables}
     step("reading and checking the tables")
