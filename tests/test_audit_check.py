@@ -186,6 +186,17 @@ def test_one_check_names_every_problem_of_config_and_tables(
     assert "'c00000' has signed_up_on" in said
 
 
+def test_a_column_that_only_an_indicator_reads_is_named_beside_the_config_s_problems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = CONFIG.replace("kind: usage, window", "kind: usage, where: {{feture: [x]}}, window") + "seeed: 7\n"
+    project(tmp_path, wrong)
+    assert survival("check", "mine.yaml", here=tmp_path, monkeypatch=monkeypatch) == 2
+    said = capsys.readouterr().err
+    assert "seeed: unknown key" in said
+    assert "no logical column 'feture'" in said
+
+
 def test_a_cohort_that_is_no_column_is_named_where_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
