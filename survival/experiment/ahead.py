@@ -17,7 +17,7 @@ from survival.estimate.rmst import rmst
 from survival.experiment.study import Study
 from survival.findings import Finding
 from survival.plot.conditional import conditional_retention
-from survival.plot.numbers import count, decimal, p_phrase, percent, percent_with_interval
+from survival.plot.numbers import confidence, count, decimal, p_phrase, percent, percent_with_interval
 from survival.report.displays import retention_display
 from survival.report.document import Block, Figure, Table
 
@@ -97,7 +97,7 @@ def ahead_blocks(study: Study, name: str) -> list[Block]:
 def _conditional_blocks(study: Study, name: str, curves: pd.DataFrame, at: pd.DataFrame) -> list[Block]:
     slug, days = study.slug(name), mean_to_come(study, name)
     shown = pd.DataFrame({"Still here after": [f"{count(t)} days" for t in at["given"].unique()]})
-    level = f"{100 * study.config.level:g}% CI"
+    level = f"{confidence(study.config.level)} CI"
     for ahead in study.config.retention.at:
         rows = at[at["days_ahead"] == ahead]
         shown[f"{count(ahead)} more days ({level})"] = [

@@ -9,7 +9,7 @@ from survival.errors import EstimationError
 from survival.estimate.tails import YEAR, Tails, extrapolate
 from survival.experiment.study import Study
 from survival.findings import Finding
-from survival.plot.numbers import count, decimal, percent
+from survival.plot.numbers import confidence, count, decimal, percent
 from survival.plot.tail import extrapolated_retention, model_name
 from survival.report.document import Block, Figure, Paragraph, Section, Table
 
@@ -81,7 +81,7 @@ def _value(study: Study, made: Tails, slug: str, mrr: float | None) -> Table:
     reached = [g for g in how.given if g < made.tails[0].splice]
     days = pd.concat([made.remaining(g) for g in reached], ignore_index=True)
     frame = days.rename(columns={"days": "remaining_days"}).drop(columns="by")
-    level = f"{100 * study.config.level:g}% CI"
+    level = f"{confidence(study.config.level)} CI"
     shown = pd.DataFrame(
         {
             "Customer for (days)": [count(g) for g in frame["given_tenure"]],

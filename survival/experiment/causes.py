@@ -11,7 +11,7 @@ from survival.experiment.study import Study
 from survival.flows.door import flows
 from survival.flows.table import Flows
 from survival.plot.incidence import stacked_incidence
-from survival.plot.numbers import percent_with_interval
+from survival.plot.numbers import confidence, percent_with_interval
 from survival.report.document import Block, Figure, Paragraph, Section, Table
 from survival.report.tables import display_frame
 
@@ -84,7 +84,7 @@ def _at(study: Study, name: str, made: Incidences) -> Table:
     keys = ["cohort", "cause"] if len(made.groups) > 1 else ["cause"]
     wide = cells.pivot_table(index=keys, columns="days", values="text", aggfunc="first", sort=False)
     shown = display_frame(wide.rename_axis(None, axis=1).reset_index())
-    level = f"{study.config.level:.0%} log-log intervals"
+    level = f"{confidence(study.config.level)} log-log intervals"
     return Table(
         f"incidence_at_{study.slug(name)}", f"Share lost to each cause at fixed tenures, {name}",
         frame.assign(definition=name), shown, notes=(level,),

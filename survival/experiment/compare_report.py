@@ -12,7 +12,7 @@ import pandas as pd
 from survival.estimate.kaplan_meier import kaplan_meier
 from survival.experiment.compare import ABSENT, CHURNED, EVERYBODY, RETAINED, Comparison
 from survival.plot.forest import covariate_label, forest
-from survival.plot.numbers import count, decimal, p_value, percent, ratio_with_interval
+from survival.plot.numbers import confidence, count, decimal, p_value, percent, ratio_with_interval
 from survival.plot.retention import retention_curves
 from survival.report.document import Block, Bullets, Figure, Paragraph, Report, Section, Table
 
@@ -97,7 +97,7 @@ def _retention(c: Comparison, row: pd.Series, who: str, name: str) -> str:
     return (
         f"Retention of {who} at day {row['tenure']} under {name} {'fell' if down else 'rose'} from {percent(row['before'])} to "
         f"{percent(row['after'])}: {abs(100 * row['difference']):.1f} points {'lower' if down else 'higher'} "
-        f"({c.level:.0%} interval {decimal(low, 1)} to {decimal(high, 1)})."
+        f"({confidence(c.level)} interval {decimal(low, 1)} to {decimal(high, 1)})."
     )
 
 
@@ -111,7 +111,7 @@ def _of_ratios(c: Comparison) -> Iterator[str]:
             low, high = sorted((row["ratio_lower"], row["ratio_upper"]))
             yield (
                 f"The hazard ratio of {_label(row['covariate'], labels)} under {name} {'rose' if up else 'fell'} from {row['before']:.2f} "
-                f"to {row['after']:.2f}: {row['ratio']:.2f} times what it was ({c.level:.0%} interval {low:.2f} to {high:.2f})."
+                f"to {row['after']:.2f}: {row['ratio']:.2f} times what it was ({confidence(c.level)} interval {low:.2f} to {high:.2f})."
             )
         known, rest = rows["p_adjusted"].notna(), rows[rows["p_adjusted"] >= CLEAR]
         if len(rows) and (rows["ratio"] == 1).all():
@@ -204,9 +204,9 @@ def _ratio_blocks(c: Comparison) -> list[Block]:
         Section("Hazard ratios"),
         Figure(
             "forest", f"Hazard ratios in both runs, {name}",
-            f"Multivariable Cox models of each run, {c.level:.0%} intervals; overlapping intervals say little about a difference.",
+            f"Multivariable Cox models of each run, {confidence(c.level)} intervals; overlapping intervals say little about a difference.",
             "Forest plot of the hazard ratios of both runs; the same numbers are in the table below.",
-            forest(rows, by="run", labels=labels), ("ratios_drawn",),
+            forest(rows, by="run", labels=labels, level=c.level), ("ratios_drawn",),
         ),
         Table("ratios_drawn", "Hazard ratios as drawn", rows, shown=False),
         Table("hazard_ratios", "Hazard ratios in both runs, and their ratio", c.ratios, text),
@@ -269,7 +269,7 @@ def _curves(c: Comparison) -> list[Block]:
     return [
         Figure(
             "retention", f"Retention of all customers in both runs, {name}",
-            f"Kaplan-Meier curves of all customers at risk in each run, with pointwise {c.level:.0%} bands.",
+            f"Kaplan-Meier curves of all customers at risk in each run, with pointwise {confidence(c.level)} bands.",
             "Retention curves of both runs over tenure; retention at fixed tenures is in the table below.",
             retention_curves(kept, by="run"), ("retention_curves",),
         ),

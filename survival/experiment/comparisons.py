@@ -16,7 +16,7 @@ from survival.estimate.rmst import rmst as restricted_means
 from survival.experiment.problems import listing, suggestion
 from survival.experiment.study import Study
 from survival.plot.difference import retention_difference
-from survival.plot.numbers import count, decimal, p_value
+from survival.plot.numbers import confidence, count, decimal, p_value
 from survival.report.document import Block, Figure, Paragraph, Table
 
 ALPHA = 0.05
@@ -124,9 +124,7 @@ def difference_sentence(study: Study, name: str) -> str | None:
         return f"No cohort's retention differed clearly from that of {reference} at day {at} ({over})."
     row = clear.loc[clear["difference"].abs().idxmax()]
     number = f"{decimal(100 * abs(row['difference']), 1)} points {'higher' if row['difference'] > 0 else 'lower'}"
-    limits = (
-        f"{100 * study.config.level:g}% CI of the difference {_points(row['ci_lower'])} to {_points(row['ci_upper'])}"
-    )
+    limits = f"{confidence(study.config.level)} CI of the difference {_points(row['ci_lower'])} to {_points(row['ci_upper'])}"
     more = f"; {len(clear)} of {len(tested)} comparisons stand" if len(clear) > 1 else ""
     return f"After {row['tenure']:g} days retention of {row['cohort']} was {number} than that of {reference} ({limits}; {over}{more})."
 
@@ -142,7 +140,7 @@ def _table(study: Study, name: str, until: float) -> list[Block]:
     if not known:
         return []
     shown = pd.DataFrame({"Cohort": known})
-    level = f"{100 * study.config.level:g}% CI"
+    level = f"{confidence(study.config.level)} CI"
     for tenure in study.config.retention.at:
         at = rows[rows["tenure"] == tenure].set_index("cohort")
         shown[f"{count(tenure)} days ({level})"] = [_cell(at, c, 100) for c in known]
@@ -211,8 +209,8 @@ def _whole_curve(study: Study, name: str) -> list[Block]:
         Figure(
             name=table,
             title=f"Retention of {b} minus that of {a}, {name}",
-            caption=f"Dark: pointwise {study.config.level:.0%} interval at each tenure. Light: the band that holds the whole difference "
-            "(Parzen, Wei and Ying 1997). The bar on the zero line: where the band leaves 0 outside.",
+            caption=f"Dark: pointwise {confidence(study.config.level)} interval at each tenure. Light: the band that holds the "
+            "whole difference (Parzen, Wei and Ying 1997). The bar on the zero line: where the band leaves 0 outside.",
             alt=f"Difference of the retention curves of {b} and {a} under {name} over tenure; the numbers are in the table of that name.",
             figure=retention_difference(made),
             source=(table,),

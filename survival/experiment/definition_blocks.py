@@ -22,7 +22,7 @@ from survival.experiment.definitions import (
 from survival.experiment.study import Study
 from survival.plot.agreement import days_apart as draw_days_apart
 from survival.plot.agreement import overlap_matrix
-from survival.plot.numbers import count, decimal, percent, percent_with_interval
+from survival.plot.numbers import confidence, count, decimal, percent, percent_with_interval
 from survival.plot.retention import retention_curves
 from survival.plot.style import tenure_ticks
 from survival.report.definition_wording import (
@@ -128,7 +128,7 @@ def _curves_figure(study: Study, found: Definitions) -> Figure:
     return Figure(
         name="retention",
         title=_spread_title(found),
-        caption=f"Kaplan-Meier curves; churned: {sizes}. Bands are pointwise {study.config.level:.0%} "
+        caption=f"Kaplan-Meier curves; churned: {sizes}. Bands are pointwise {confidence(study.config.level)} "
         f"{study.config.retention.interval} intervals ({_variance(found)}). Below: "
         f"customers at risk at that tenure, one row a definition.{clock}",
         alt="Retention over tenure, one curve a definition of churn; "
@@ -180,7 +180,7 @@ def _at_table(study: Study, found: Definitions, at: pd.DataFrame) -> Table:
     wide = cells.pivot_table(index=keys, columns="days", values="text", aggfunc="first", sort=False).reset_index()
     shown = display_frame(wide.rename_axis(None, axis=1).rename(columns={"cohort": "customers"}))
     notes = [
-        f"{study.config.level:.0%} {study.config.retention.interval} intervals ({variance}). A dash: not observed then."
+        f"{confidence(study.config.level)} {study.config.retention.interval} intervals ({variance}). A dash: not observed then."
     ]
     if both:
         notes.append(f"'{UNDER_ALL}': the same customers in every row, so that only the definition differs.")
@@ -246,7 +246,7 @@ def _same_people(found: Definitions) -> str:
 
 
 def _agreement_table(study: Study, pairs: pd.DataFrame) -> Table:
-    level = f"{study.config.level:.0%} CI"
+    level = f"{confidence(study.config.level)} CI"
     shown = pd.DataFrame(
         {
             "Definition": pairs["definition_a"],

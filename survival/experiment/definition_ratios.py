@@ -14,7 +14,7 @@ from survival.experiment.phrases import phrases, shown_labels
 from survival.experiment.study import Study
 from survival.plot.forest import covariate_label
 from survival.plot.grouped_forest import grouped_forest
-from survival.plot.numbers import count, p_value, ratio_with_interval
+from survival.plot.numbers import confidence, count, p_value, ratio_with_interval
 from survival.report.definition_wording import (
     LOST,
     NOT_COMPARED,
@@ -82,9 +82,9 @@ def _forest(study: Study, made: Compared, said: pd.DataFrame) -> Figure:
         title=f"{changed} of {compared} conclusions change with the definition of churn"
         if changed
         else "No conclusion changes with the definition of churn",
-        caption=f"Hazard ratios of multivariable Cox models, one a definition ({churns}); {study.config.level:.0%} intervals from the "
-        f"{'robust variance, clustered by customer' if robust else 'model-based variance'}. An indicator that reads the table whose "
-        "silence is churn, within the definition's window, is left out of that definition's model (not compared).",
+        caption=f"Hazard ratios of multivariable Cox models, one a definition ({churns}); {confidence(study.config.level)} intervals "
+        f"from the {'robust variance, clustered by customer' if robust else 'model-based variance'}. An indicator that reads the table "
+        "whose silence is churn, within the definition's window, is left out of that definition's model (not compared).",
         alt="Forest plot: for each covariate a line a definition, hazard ratio and interval on a log axis; the table has the numbers.",
         figure=grouped_forest(
             rows,
@@ -111,7 +111,7 @@ def ratio_blocks(study: Study, made: Compared, said: pd.DataFrame, echoes: Seque
         *(Paragraph(f"Beware: {echo}") for echo in echoes),
         *map(Paragraph, _left_out(study, made)),
         _forest(study, made, said),
-        _conclusion_table(said, _labels(study, made), f"{100 * study.config.level:g}% CI"),
+        _conclusion_table(said, _labels(study, made), f"{confidence(study.config.level)} CI"),
         Table("hazard_ratios", "Hazard ratios, all columns", frame, shown=False),
         Table("fit", "The models", table, turned(table), notes=(FIT_NOTE,)),
     ]

@@ -25,7 +25,7 @@ from survival.indicators import circularity
 from survival.plot.forest import covariate_label, forest
 from survival.plot.hazard import hazard_by_flag, smoothed_hazard
 from survival.plot.lag_profile import lag_profile as draw_lag_profile
-from survival.plot.numbers import count, ratio_with_interval
+from survival.plot.numbers import confidence, count, ratio_with_interval
 from survival.plot.schoenfeld import schoenfeld
 from survival.report.displays import hazard_ratio_display
 from survival.report.document import Block, Bullets, Figure, Paragraph, Section, Table
@@ -80,8 +80,8 @@ def _forest(study: Study, made: Models, rows: pd.DataFrame) -> Figure:
     return Figure(
         name=f"forest_{study.slug(made.definition)}",
         title=titled(study, made, forest_title(rows, shown_labels(study, made))),
-        caption=f"Cox models of {count(full.events)} churns among {count(full.customers)} customers; {study.config.level:.0%} intervals "
-        f"from the {'robust variance, clustered by customer' if full.options.robust else 'model-based variance'}. "
+        caption=f"Cox models of {count(full.events)} churns among {count(full.customers)} customers; {confidence(study.config.level)} "
+        f"intervals from the {'robust variance, clustered by customer' if full.options.robust else 'model-based variance'}. "
         "Univariable: one term at a time. Multivariable: all terms together.",
         alt="Forest plot of hazard ratios with their intervals on a log axis; the same numbers are in the table below.",
         figure=forest(rows, labels=study.labels, references=made.references, level=study.config.level),
@@ -194,7 +194,8 @@ def _by_flag(study: Study, made: Models) -> list[Block]:
         Figure(
             name=f"cumulative_hazard_{slug}",
             title=titled(study, made, flags_title(totals)),
-            caption=f"Nelson-Aalen estimates {words}. Unadjusted for the other covariates; pointwise {study.config.level:.0%} bands.",
+            caption=f"Nelson-Aalen estimates {words}. Unadjusted for the other covariates; pointwise "
+            f"{confidence(study.config.level)} bands.",
             alt=f"Cumulative hazard over tenure, flag off against on, for {flags}.",
             figure=hazard_by_flag(totals, labels=study.labels),
             source=(f"cumulative_hazard_{slug}",),
@@ -230,7 +231,7 @@ def lag_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
             name=f"lag_profile_{study.slug(made.definition)}",
             title=titled(study, made, lag_title(mine)),
             caption="The multivariable model with every indicator read that many days earlier; all lags on one risk set, that of the "
-            f"longest. Points are estimates, bars {study.config.level:.0%} intervals.",
+            f"longest. Points are estimates, bars {confidence(study.config.level)} intervals.",
             alt="Hazard ratio of each indicator against the lag in days; the numbers are in the table below.",
             figure=draw_lag_profile(mine, labels=study.labels),
             source=("lag_profile",),
@@ -240,7 +241,7 @@ def lag_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
         *blocks,
         Table(
             "lag_profile",
-            f"Hazard ratios ({study.config.level:.0%} CI) by lag of the indicators",
+            f"Hazard ratios ({confidence(study.config.level)} CI) by lag of the indicators",
             profile,
             _by_lag(study, profile),
         ),

@@ -22,7 +22,7 @@ from survival.estimate.churn_rate import (
 from survival.experiment.study import Study
 from survival.findings import Finding
 from survival.plot.churn_rate import churn_rates as draw_rates
-from survival.plot.numbers import count, p_phrase, percent, percent_with_interval, ratio
+from survival.plot.numbers import confidence, count, p_phrase, percent, percent_with_interval, ratio
 from survival.report.document import Block, Bullets, Figure, Paragraph, Section, Table
 from survival.report.tables import display_frame
 
@@ -128,9 +128,9 @@ def rate_blocks(study: Study, made: Rates) -> list[Block]:
     ]
     blocks += [_months_figure(made, slug, name), _months_table(made, name)]
     if len(made.quarters):
-        blocks += _quarters(made, slug)
+        blocks += _quarters(made, slug, study.config.level)
     if len(made.years):
-        blocks.append(_years_table(made, slug))
+        blocks.append(_years_table(made, slug, study.config.level))
     blocks += _bands(made, slug, study.config.level)
     return blocks + (_revenue(made, slug) if made.revenue is not None else [])
 
@@ -141,7 +141,7 @@ def _sentences(made: Rates, level: float) -> list[str]:
     year_long = percent(1 - (1 - last["rate"]) ** 12)
     said = [
         f"Of the customers at the start of a month, {pooled} churned in it, over the {last['months']} months to {until} "
-        f"(exact {level:.0%} interval); kept up for a year, that is {year_long}."
+        f"(exact {confidence(level)} interval); kept up for a year, that is {year_long}."
     ]
     if len(made.years):
         year = made.years.iloc[-1]
@@ -190,7 +190,7 @@ def _months_table(made: Rates, name: str) -> Table:
     return Table(name, f"Churn by calendar month, {made.definition}", made.months[RATE_COLUMNS], notes=notes)
 
 
-def _quarters(made: Rates, slug: str) -> list[Block]:
+def _quarters(made: Rates, slug: str, level: float) -> list[Block]:
     trend = made.trend
     line, text = None, ""
     frame = made.quarters
@@ -208,7 +208,7 @@ def _quarters(made: Rates, slug: str) -> list[Block]:
         figure=draw_rates(made.quarters, rate="rate", trend=line, trend_text=text, ylabel="Churned in the quarter"),
         source=(name,),
     )
-    shown = display_frame(_shares(made.quarters))
+    shown = display_frame(_shares(made.quarters, level))
     blocks: list[Block] = [figure, Table(name, f"Churn by quarter, {made.definition}", frame, shown)]
     if trend is not None:
         note = (
@@ -233,19 +233,23 @@ def _line(quarters: pd.DataFrame, trend: RateTrend) -> pd.DataFrame:
     return pd.DataFrame({"period": quarters["period"], "rate": 1 / (1 + np.exp(-(low + slope * scores)))})
 
 
-def _shares(frame: pd.DataFrame) -> pd.DataFrame:
+def _shares(frame: pd.DataFrame, level: float) -> pd.DataFrame:
     """Rates of a whole period as text; the interval is theirs."""
     rate = [percent_with_interval(r.rate, r.ci_lower, r.ci_upper) for r in frame.itertuples()]
     monthly = [percent(r) for r in frame["monthly_rate"]]
     annual = [percent(r) for r in frame["annualised_rate"]]
     kept = frame[["period", "customers_at_start", "churned", "joined_and_left"]]
     return kept.assign(
-        **{"Rate of the period (95% CI)": rate, "as a monthly rate": monthly, "as an annual rate": annual}
+        **{
+            f"Rate of the period ({confidence(level)} CI)": rate,
+            "as a monthly rate": monthly,
+            "as an annual rate": annual,
+        }
     )
 
 
-def _years_table(made: Rates, slug: str) -> Table:
-    shown = _shares(made.years).drop(columns="as an annual rate")
+def _years_table(made: Rates, slug: str, level: float) -> Table:
+    shown = _shares(made.years, level).drop(columns="as an annual rate")
     shown["compounded from its months"] = [percent(r) for r in made.years["compounded_rate"]]
     note = (
         "The rate of a year follows its first day's customers to its last. The compounded one multiplies twelve monthly rates, "
@@ -268,7 +272,9 @@ def _bands(made: Rates, slug: str, level: float) -> list[Block]:
             "Companies": frame["maturity"],
             "Per": frame["per"],
             "Band": [f"{100 * a:g}–{100 * b:g}%" for a, b in zip(frame["band_low"], frame["band_high"])],
-            "Here (95% CI)": [percent_with_interval(r.rate, r.ci_lower, r.ci_upper) for r in frame.itertuples()],
+            f"Here ({confidence(level)} CI)": [
+                percent_with_interval(r.rate, r.ci_lower, r.ci_upper) for r in frame.itertuples()
+            ],
             "The whole interval is": frame["verdict"],
         }
     )

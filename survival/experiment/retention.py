@@ -21,7 +21,7 @@ from survival.experiment.terms import billing_sentence, terms_blocks
 from survival.experiment.triangle_blocks import triangle_blocks
 from survival.findings import Finding
 from survival.plot.bands import simultaneous_band
-from survival.plot.numbers import count, percent_with_interval
+from survival.plot.numbers import confidence, count, percent_with_interval
 from survival.plot.retention import retention_curves
 from survival.plot.style import tenure_ticks
 from survival.report.displays import retention_display
@@ -92,7 +92,7 @@ def _at_longest(study: Study, at: pd.DataFrame, name: str) -> str:
 
 def _at_table(study: Study, name: str, at: pd.DataFrame) -> Table:
     rows = at[at["definition"] == name]
-    kind = f"{study.config.level:.0%} {study.config.retention.interval} intervals"
+    kind = f"{confidence(study.config.level)} {study.config.retention.interval} intervals"
     notes = [f"{kind}, {variance(study, name)}. A dash: not observed then.", mark_note(study, name)]
     return Table(
         f"retention_at_{study.slug(name)}",
@@ -143,7 +143,7 @@ def _curves_figure(study: Study, name: str) -> Figure:
     longest = max(curve.end for curve in curves.curves)
     at_risk = marked(study, name, curves.numbers_at_risk(tenure_ticks(longest)).rename(columns={"by": "cohort"}))
     customers, churns = frame["entered"].sum(), frame["events"].sum()
-    interval = f"{study.config.level:.0%} {study.config.retention.interval} intervals"
+    interval = f"{confidence(study.config.level)} {study.config.retention.interval} intervals"
     return Figure(
         name=f"retention_{study.slug(name)}",
         title=f"Customers retained by tenure, {name}",
@@ -182,8 +182,8 @@ def _bands(study: Study, name: str) -> list[Block]:
         Figure(
             name=table,
             title=f"Retention with bands that hold the whole curve, {name}",
-            caption=f"Filled: pointwise {study.config.level:.0%} intervals. Lines: the {words} band, inside which the whole curve lies "
-            "with that confidence, drawn where it holds.",
+            caption=f"Filled: pointwise {confidence(study.config.level)} intervals. Lines: the {words} band, inside which the whole "
+            "curve lies with that confidence, drawn where it holds.",
             alt=f"Retention curves under {name} with simultaneous bands; the numbers are in the table.",
             figure=simultaneous_band(frame, by="cohort"),
             source=(table,),

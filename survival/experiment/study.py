@@ -33,7 +33,7 @@ from survival.flows.door import flows
 from survival.flows.table import Flows
 from survival.indicators import CALENDAR, Indicator, calendar_period, may_need, needs, warm_up_days
 from survival.plot.numbers import count
-from survival.report.document import Block, Report
+from survival.report.document import Block, Report, Table
 from survival.report.tables import display_frame
 
 SAID_ONCE = ("separation", "constant-covariate", "collinear", "competing-causes")  # by the audit, then by the fit
@@ -312,7 +312,8 @@ class Study:
         counted = f"{count(self.tables.n_customers)} customers"
         subtitle = f"{counted}; {period}churn {names}: {', '.join(self.definitions)}"
         meta = {"study": self.config.study, "made with": f"churn-survival {version('churn-survival')}"}
-        return Report(self.config.title or self.config.name, subtitle, tuple(blocks), meta, headline)
+        at_level = [replace(b, level=self.config.level) if isinstance(b, Table) else b for b in blocks]
+        return Report(self.config.title or self.config.name, subtitle, tuple(at_level), meta, headline)
 
     def write_episodes(self, folder: Path) -> None:
         """`episodes.parquet` with `keep_episodes: true`; with several definitions, `definition` is its first column."""

@@ -12,7 +12,7 @@ from survival.experiment.config import Experiment
 from survival.experiment.results import read_manifest, replacing, write_manifest
 from survival.experiment.sweep import Point
 from survival.plot.forest import covariate_label
-from survival.plot.numbers import count, percent_with_interval, ratio_with_interval
+from survival.plot.numbers import confidence, count, percent_with_interval, ratio_with_interval
 from survival.plot.sweep import PANELS, sweep_ratios
 from survival.report.document import Block, Bullets, Figure, Paragraph, Report, Section, Table
 from survival.report.tables import read_csv
@@ -150,7 +150,7 @@ def _ratio_blocks(ratios: pd.DataFrame, config: Experiment) -> list[Block]:
         blocks.append(
             Figure(
                 f"hazard_ratios_{i + 1}" if i else "hazard_ratios", f"Hazard ratios in every run, {definition}",
-                f"Multivariable Cox models, {config.level:.0%} intervals; the first {PANELS} covariates at most.",
+                f"Multivariable Cox models, {confidence(config.level)} intervals; the first {PANELS} covariates at most.",
                 "Hazard ratio of each covariate in every run; the numbers are in the table below.",
                 sweep_ratios(drawn, labels=config.labels), ("hazard_ratios",),
             )

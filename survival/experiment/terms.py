@@ -15,7 +15,7 @@ from survival.estimate.revenue import RevenueRetention, revenue_retention
 from survival.experiment.study import Study
 from survival.findings import Finding
 from survival.plot.mean_count import mean_counts
-from survival.plot.numbers import count, decimal, p_value, percent, percent_with_interval, ratio
+from survival.plot.numbers import confidence, count, decimal, p_value, percent, percent_with_interval, ratio
 from survival.plot.piecewise import piecewise_hazard as draw_pieces
 from survival.plot.retention import retention_curves
 from survival.plot.revenue import revenue_retention_curves
@@ -86,7 +86,7 @@ def _revenue(study: Study, name: str, stays: pd.DataFrame) -> list[Block]:
         name=f"revenue_retention_{slug}",
         title=f"Customers and their revenue retained, {name}",
         caption=f"Kaplan-Meier curves of {count(len(known))} {_who(study, name)} and of the monthly recurring revenue they began with; "
-        f"{study.config.level:.0%} {interval} intervals, variance by customer. Revenue above customers: who leaves pays less.",
+        f"{confidence(study.config.level)} {interval} intervals, variance by customer. Revenue above customers: who leaves pays less.",
         alt=f"Retention curves of customers and of revenue under {name}; the numbers are in the table.",
         figure=revenue_retention_curves(made.tidy()),
         source=(f"revenue_retention_curves_{slug}",),
@@ -103,7 +103,7 @@ def _who(study: Study, name: str) -> str:
 
 
 def _revenue_table(study: Study, name: str, made: RevenueRetention, rows: pd.DataFrame) -> Table:
-    level = f"{100 * study.config.level:g}% CI"
+    level = f"{confidence(study.config.level)} CI"
     paid = made.revenue.at(rows["tenure"])
     kept = made.customers.at(rows["tenure"])
     shown = pd.DataFrame(
@@ -196,7 +196,7 @@ def billing_sentence(study: Study, name: str) -> str | None:
     )
     scale = between["person_time"] / at["person_time"]
     odds = [float(scale * x / (1 - x)) for x in (at["events"] / (at["events"] + between["events"]), low[0], high[0])]
-    said = f"{100 * study.config.level:g}% CI {ratio(odds[1])}–{ratio(odds[2])}"
+    said = f"{confidence(study.config.level)} CI {ratio(odds[1])}–{ratio(odds[2])}"
     if odds[1] <= 1 <= odds[2]:
         return f"No clear change of the churn rate was seen in the months of yearly renewals (rate ratio {ratio(odds[0])}, {said})."
     times = f"at {ratio(odds[0])} times the rate of the months in between ({said})"
@@ -234,7 +234,7 @@ def _returns(study: Study, name: str) -> list[Block]:
     shown = pd.DataFrame(
         {
             "By": [f"{count(t)} days" for t in rows["tenure"]],
-            f"Departures per customer ({100 * level:g}% CI)": [
+            f"Departures per customer ({confidence(level)} CI)": [
                 "–" if r.mean_count != r.mean_count
                 else f"{decimal(r.mean_count, 2)} ({decimal(r.ci_lower, 2)}–{decimal(r.ci_upper, 2)})"
                 for r in rows.itertuples()

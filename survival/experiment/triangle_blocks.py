@@ -8,7 +8,7 @@ from survival.experiment.calendar_months import calendar_months
 from survival.experiment.retention_numbers import entering_late, mark_note, marked
 from survival.experiment.study import Study
 from survival.plot.cohort_triangle import MONTHS_WITH_INTERVALS, cohort_triangle
-from survival.plot.numbers import count, percent
+from survival.plot.numbers import confidence, count, percent
 from survival.report.document import Block, Figure, Paragraph, Table
 
 FIRST_YEAR = 12  # months of the second triangle, where the first has no room for intervals
@@ -42,7 +42,7 @@ def _figure(
 ) -> Figure:
     mask, beside = study.config.retention.mask_below, months is not None and len(months) > 0
     sources = ("cohort_triangle", *([f"calendar_months_{study.slug(name)}"] if beside else []))
-    level = f"{study.config.level:.0%} {study.config.retention.interval} interval"
+    level = f"{confidence(study.config.level)} {study.config.retention.interval} interval"
     below = f" Below it the {level} and the number at risk at the month's start." if intervals else ""
     calendar = (
         " Below: churns of each calendar month over those expected if the hazard depended on tenure alone (exact Poisson intervals); a "

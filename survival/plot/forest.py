@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from survival.plot import style
-from survival.plot.numbers import NOT_ESTIMABLE, is_missing, p_value, ratio_with_interval
+from survival.plot.numbers import NOT_ESTIMABLE, confidence, is_missing, p_value, ratio_with_interval
 from survival.plot.style import Drawing
 
 MODELS = ("univariable", "multivariable")
@@ -238,7 +238,7 @@ def _column(
     if one:
         shift = 0.17 if colour != style.INK else 0  # room for the marker
         figure.text((x + shift) / w, (top + 0.39) / h, one.capitalize(), color=colour, fontweight="bold", va="center")
-    figure.text(x / w, (top + 0.1) / h, f"HR ({100 * level:g}% CI)", fontsize=8.5, color=style.SOFT)
+    figure.text(x / w, (top + 0.1) / h, f"HR ({confidence(level)} CI)", fontsize=8.5, color=style.SOFT)
     figure.text((x + wide + column) / w, (top + 0.1) / h, "p", fontsize=8.5, color=style.SOFT, ha="right")
     for i, (row, text) in enumerate(zip(rows, texts)):
         y = (bottom + ROW * (n - i - 0.5)) / h

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 
 from survival.plot import style
 from survival.plot.forest import Row, covariate_label, ratio_axis
-from survival.plot.numbers import NOT_ESTIMABLE, count, is_missing, p_value, ratio_with_interval
+from survival.plot.numbers import NOT_ESTIMABLE, confidence, count, is_missing, p_value, ratio_with_interval
 from survival.plot.style import Drawing
 
 MARKERS = ("s", "o", "D", "^", "v", "P", "X")
@@ -121,7 +121,7 @@ def _draw(
         _point(axes, line, looks)
     _texts(figure, lines, numbers, bottom + body, left, counts, looks)
     right = left + sum(counts) + AXIS + 0.25
-    _heads(figure, titles, bottom + body, left, counts, right, wide + last, f"HR ({100 * level:g}% CI)")
+    _heads(figure, titles, bottom + body, left, counts, right, wide + last, f"HR ({confidence(level)} CI)")
     if notes:
         _notes(figure, lines, notes, note_title, bottom + body, width)
     if title:

@@ -6,6 +6,7 @@ A missing number is an en dash. Ranges have en dashes; below zero there is a tru
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 DAYS_PER_MONTH = 30.4375
 MISSING = "–"
@@ -43,6 +44,11 @@ def decimal(x: float | None, places: int = 2) -> str:
 def percent(x: float | None, places: int = 1) -> str:
     """0.8123 -> '81.2%'."""
     return MISSING if is_missing(x) else decimal(100 * x, places) + "%"  # type: ignore[operator]
+
+
+def confidence(level: float) -> str:
+    """A level of confidence with the digits that it was given with: 0.95 -> '95%', 0.975 -> '97.5%', 0.999 -> '99.9%'."""
+    return f"{(100 * Decimal(repr(float(level)))).normalize():f}%"
 
 
 def ratio(x: float | None, *, limit: bool = False) -> str:

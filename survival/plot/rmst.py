@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from survival.plot import style
-from survival.plot.numbers import MISSING, count, decimal, is_missing, p_value
+from survival.plot.numbers import MISSING, confidence, count, decimal, is_missing, p_value
 from survival.plot.style import Drawing
 
 ROW, AXIS = 0.3, 2.9
@@ -46,7 +46,7 @@ def rmst_forest(
     place = bottom + between + ROW * len(lower)
     _panel(figure, upper, names[: len(upper)], left, place, zero=False)
     heading = f"Mean {unit} kept of {count(horizon)}"
-    interval = f"{unit} (95% CI)" if _is_95(means) else unit
+    interval = f"{unit} ({_level(means)})"
     _headings(figure, left, place + ROW * len(upper), heading, interval, "")
     if lower:
         _panel(figure, lower, names[len(upper) :], left, bottom, zero=True)
@@ -60,8 +60,9 @@ def rmst_forest(
     return figure
 
 
-def _is_95(means: pd.DataFrame) -> bool:
-    return "level" not in means or bool((means["level"] == 0.95).all())
+def _level(means: pd.DataFrame) -> str:
+    """Of the intervals: of the frame's column `level`; frames without one are at 95 %."""
+    return f"{confidence(float(means['level'].iloc[0]) if 'level' in means else 0.95)} CI"
 
 
 def _row(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from survival.plot.forest import covariate_label
-from survival.plot.numbers import count, is_missing, p_phrase, percent, ratio
+from survival.plot.numbers import confidence, count, is_missing, p_phrase, percent, ratio
 from survival.report.wording import Phrase, phrase_for
 
 HIGHER, LOWER, UNCLEAR = "higher", "lower", "unclear"
@@ -70,7 +70,7 @@ def _under(rows: Sequence[Mapping[str, Any]], level: float) -> str:
 
 def _ratio(row: Mapping[str, Any], level: float | None) -> str:
     limits = f"{ratio(row['ci_lower'], limit=True)}–{ratio(row['ci_upper'], limit=True)}"
-    return f"HR {ratio(row['hazard_ratio'])}, {f'{100 * level:g}% CI ' if level else ''}{limits}"
+    return f"HR {ratio(row['hazard_ratio'])}, {f'{confidence(level)} CI ' if level else ''}{limits}"
 
 
 def _weight(rows: Sequence[Mapping[str, Any]], kind: str) -> str:

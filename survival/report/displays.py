@@ -10,6 +10,7 @@ import pandas as pd
 from survival.plot.forest import covariate_label
 from survival.plot.numbers import (
     MISSING,
+    confidence,
     count,
     is_missing,
     p_value,
@@ -44,7 +45,7 @@ def hazard_ratio_display(
         label = (labels or {}).get(str(covariate), covariate_label(str(covariate)))
         rows.append(_row(hazard_ratios[hazard_ratios["covariate"] == covariate], label, models))
     frame = pd.DataFrame(rows, columns=_columns(models), dtype=object).fillna("")
-    return frame.rename(columns=lambda c: c.replace(_CI, f"({100 * level:g}% CI)"))
+    return frame.rename(columns=lambda c: c.replace(_CI, f"({confidence(level)} CI)"))
 
 
 def _columns(models: list[str]) -> list[str]:
@@ -84,5 +85,5 @@ def retention_display(retention_at: pd.DataFrame, level: float = 0.95) -> pd.Dat
     }
     rows = [[str(c), *(cells.get((c, t), MISSING) for t in tenures)] for c in pd.unique(retention_at["cohort"])]
     return pd.DataFrame(
-        rows, columns=["Cohort", *(f"{count(t)} days ({100 * level:g}% CI)" for t in tenures)], dtype=object
+        rows, columns=["Cohort", *(f"{count(t)} days ({confidence(level)} CI)" for t in tenures)], dtype=object
     )

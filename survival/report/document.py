@@ -80,7 +80,8 @@ class Table:
     """Numbers, raw in `frame` (written to CSV in full) and as text in `display` (shown; None: formatted by column name).
 
     `display` may have other rows and columns than `frame`. `shown=False` writes the CSV only, for frames of many rows
-    that figures are drawn from. No more than `max_rows` rows are shown; what is left out is said under the table.
+    that figures are drawn from. No more than `max_rows` rows are shown; what is left out is said under the table. `level`: of
+    the intervals in `frame`, said above their limits where `display` is None.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Table:
     notes: tuple[str, ...] = ()
     shown: bool = True
     max_rows: int = 60
+    level: float = 0.95
 
     def __post_init__(self) -> None:
         _check_name("Table", self.name)

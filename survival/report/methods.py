@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from survival.plot.numbers import count
+from survival.plot.numbers import confidence, count
 from survival.report.methods_curves import CURVE_REFERENCES
 from survival.report.methods_ratios import RATIO_REFERENCES
 
@@ -50,7 +50,7 @@ def methods_retention(
     churn: str = "",
 ) -> str:
     """The methods paragraph of retention curves. `tests` among logrank, trend, pairwise; `churn` says what counts as churn."""
-    limits = f"and {100 * level:g}% confidence intervals on {_INTERVALS.get(interval, '')} with Greenwood's variance"
+    limits = f"and {confidence(level)} confidence intervals on {_INTERVALS.get(interval, '')} with Greenwood's variance"
     scale = limits if interval in _INTERVALS else "and without intervals"
     text = [f"Churn: {churn.rstrip('.')}."] if churn else []
     text.append(
@@ -107,7 +107,7 @@ def methods_hazard_ratios(
         )
     variance = "a variance robust to the dependence of one customer's episodes (Lin and Wei 1989)"
     text.append(
-        f"Intervals are {100 * level:g}% Wald intervals from {variance if robust else 'the model-based variance'}."
+        f"Intervals are {confidence(level)} Wald intervals from {variance if robust else 'the model-based variance'}."
     )
     scale = {"km": "one minus the Kaplan-Meier estimate", "identity": "tenure", "log": "log tenure", "rank": "ranks"}
     text.append(

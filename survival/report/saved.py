@@ -69,7 +69,7 @@ def _table(table: Table, text: str) -> dict[str, Any]:
     if display is None and not _follows(table, text, schema):
         schema, display = (
             [{"name": c["name"], "type": "object", "blank": "text"} for c in schema],
-            display_frame(table.frame),
+            display_frame(table.frame, table.level),
         )
     shown = None if display is None else {"columns": [str(c) for c in display.columns], "rows": _cells(display)}
     return {"schema": schema, "display": shown}

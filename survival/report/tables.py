@@ -97,13 +97,15 @@ def display_frame(frame: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
             text = [write(v) for v in values.tolist()]
         else:
             text = [numbers.MISSING if numbers.is_missing(v) or v == "" else str(v) for v in values]
-        out.append(pd.Series(text, dtype=object, name=header(column).replace("95% CI", f"{100 * level:g}% CI")))
+        out.append(
+            pd.Series(text, dtype=object, name=header(column).replace("95% CI", f"{numbers.confidence(level)} CI"))
+        )
     return pd.concat(out, axis=1) if out else pd.DataFrame()
 
 
 def shown(table: Table) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The strings to show, cut to `max_rows`, and the notes, with one that says what was cut."""
-    display = display_frame(table.frame) if table.display is None else display_as_text(table.display)
+    display = display_frame(table.frame, table.level) if table.display is None else display_as_text(table.display)
     notes = table.notes
     if len(display) > table.max_rows:
         whole = f"The first {numbers.count(table.max_rows)} of {numbers.count(len(display))} rows; "

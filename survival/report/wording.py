@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from survival.plot.forest import covariate_label
-from survival.plot.numbers import count, decimal, is_missing, months, p_phrase, percent, ratio
+from survival.plot.numbers import confidence, count, decimal, is_missing, months, p_phrase, percent, ratio
 
 FEW_EVENTS = 10
 INTERACTS = " It is part of an interaction: this ratio is that where the other part is 0 or at its reference level."
@@ -132,7 +132,7 @@ def _clear(row: Mapping[str, Any]) -> bool:
 
 def _numbers(row: Mapping[str, Any], level: float) -> str:
     low, high = row.get("ci_lower"), row.get("ci_upper")
-    return f"{100 * level:g}% CI {ratio(low, limit=True)}–{ratio(high, limit=True)}, {p_phrase(row.get('p'))}"
+    return f"{confidence(level)} CI {ratio(low, limit=True)}–{ratio(high, limit=True)}, {p_phrase(row.get('p'))}"
 
 
 def _clear_words(row: Mapping[str, Any], others: str, equal: str, level: float) -> str:
@@ -240,7 +240,7 @@ def retention_sentence(row: Mapping[str, Any], *, level: float = 0.95) -> str:
     interval = ""
     if not is_missing(row.get("ci_lower")) and not is_missing(row.get("ci_upper")):
         low, high = float(row["ci_lower"]), float(row["ci_upper"])
-        interval = f" ({100 * level:g}% CI {decimal(100 * low, 1)}–{decimal(100 * high, 1)})"
+        interval = f" ({confidence(level)} CI {decimal(100 * low, 1)}–{decimal(100 * high, 1)})"
     return f"After {when}, {percent(row['retention'])}{interval} of {of} were still there."
 
 
