@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import shutil
@@ -14,6 +15,7 @@ from scipy import stats
 
 import survival as sv
 from survival.errors import ArgumentError, SurvivalError
+from survival.estimate.hypotheses import compare_fits
 from survival.estimate.wald import coefficients_are_equal, inflation, terms_are_zero
 from survival.experiment import run as runs
 from survival.experiment.config import load
@@ -22,7 +24,7 @@ from survival.experiment.periods import cuts_of, period_label, period_ratios
 from survival.experiment.phrases import phrases, shown_labels
 from survival.experiment.sensitivity import sensitivity
 from survival.experiment.study import Study, opened
-from survival.experiment.subgroups import _ordered, subgroup_ratios
+from survival.experiment.subgroups import _Interaction, _ordered, subgroup_ratios
 from survival.report.detail_wording import (
     interaction_sentence,
     period_sentence,
@@ -141,6 +143,66 @@ def test_subgroups_are_the_models_with_interactions(study: Study) -> None:
     assert tests["p_adjusted"].min() == pytest.approx(min(1, len(tests) * tests["p_interaction"].min()))
 
 
+@pytest.mark.parametrize("test", ["likelihood ratio", "robust Wald"])
+def test_interactions_are_tested_as_in_r(test: str) -> None:
+    """tests/references/interaction.R: anova.coxph, and the linear hypothesis with the clustered variance."""
+    references = ROOT / "tests" / "references"
+    frame = pd.read_csv(references / "cox_rossi.csv").rename(columns={"fin": "x0", "age": "x1"})
+    frame = frame.assign(customer=range(len(frame)), start=0, stop=frame["week"], event=frame["arrest"])
+    level = np.digitize(frame["prio"], [2, 5])
+    frame = frame.assign(g1=level == 1, g2=level == 2).astype(int)
+    if test == "robust Wald":  # two episodes a customer
+        early = frame.assign(stop=frame["stop"].clip(upper=26), event=frame["event"] * (frame["stop"] <= 26))
+        frame = pd.concat([early, frame[frame["stop"] > 26].assign(start=26)], ignore_index=True)
+        level = np.digitize(frame["prio"], [2, 5])
+    plain = frame[["customer", "start", "stop", "event", "x0", "x1", "g1", "g2"]]
+    options = {"start": "start", "stop": "stop", "event": "event", "customer": "customer"}
+    made = _Interaction(options, plain, ("g1", "g2"), {k: (level == k).astype(float) for k in range(3)})
+    name, *values = made.test(made.fit([0]), [0], 0)
+    assert name == test, "clustered where a customer has several episodes"
+    assert values == pytest.approx(json.loads((references / "interaction.json").read_text())[test], rel=1e-7)
+    nobody = plain.assign(event=plain["event"] * ((level != 2) | (plain["x0"] == 0)))  # in one level no churn with x0
+    lacks = _Interaction({**options, "not_estimable": "drop"}, nobody, made.main, made.inside)
+    name, _, df, p = lacks.test(lacks.fit([0]), [0], 0)
+    assert (name, df, 0 < p < 1) == ("robust Wald" if test == "robust Wald" else "Wald", 1, True), "of two levels"
+
+
+def test_likelihood_ratios_are_those_of_nested_fits_and_a_penalty_leaves_wald_tests(study: Study) -> None:
+    made = models(study)[0]
+    assert set(subgroup_ratios(study, made)["interaction_test"]) == {"robust Wald"}  # `robust: true`
+    model = study.config.model.model_copy(
+        update={"robust": False, "subgroups": ("segment",), "formula": "overdue + plan"}
+    )
+    config, study.config = study.config, study.config.model_copy(update={"model": model})
+    try:
+        plain = models(study)[0]
+        found = subgroup_ratios(study, plain).drop_duplicates("covariate").set_index("covariate")
+        assert set(found["interaction_test"]) == {"likelihood ratio"}
+        frame = study.episodes("cancellation")
+        options = {"start": "start", "customer": "customer", "spell": "spell", "robust": False}
+        small = sv.cox(frame, "segment + overdue + plan", **options)
+        apart = sv.cox(frame, "segment + overdue:segment + plan", **options)
+        expected = compare_fits(small, apart).iloc[1]
+        mine = found.loc["overdue"]
+        assert (mine["interaction_statistic"], mine["interaction_df"]) == (
+            pytest.approx(expected["statistic"]),
+            expected["df_change"],
+        )
+        assert mine["p_interaction"] == pytest.approx(expected["p"])
+        # Of a factor one level's ratio is tested, the other's stays free in each subgroup.
+        frame = frame.assign(pro=(frame["plan"] == "pro") * 1, starter=(frame["plan"] == "starter") * 1)
+        fits = [
+            sv.cox(frame, f"segment + overdue + starter:segment + {pro}", **options) for pro in ("pro", "pro:segment")
+        ]
+        assert found.loc["plan[T.pro]", "interaction_statistic"] == pytest.approx(
+            compare_fits(*fits)["statistic"].iloc[1]
+        )
+        study.config = study.config.model_copy(update={"model": model.model_copy(update={"penalizer": 0.1})})
+        assert set(subgroup_ratios(study, models(study)[0])["interaction_test"]) == {"Wald"}
+    finally:
+        study.config = config
+
+
 def test_other_settings_are_what_their_config_gives(study: Study, project: Path) -> None:
     made = models(study)[0]
     found = sensitivity(study, made).set_index(["value", "covariate"])
@@ -162,6 +224,10 @@ def test_the_report_holds_all_of_it(project: Path) -> None:
     folder = project / "results" / "crm_hazard_ratios"
     text = (folder / "report.md").read_text()
     assert "interactions were tested" in text
+    assert "Right: robust Wald test of interaction, not adjusted" in text
+    assert "a likelihood-ratio test is not valid: the likelihood does not know" in text  # the footnote of the table
+    tested = read_csv(folder / "tables" / "interactions_cancellation.csv")
+    assert len(tested) == len(tested.drop_duplicates(["subgroup", "covariate"])) > 6
     assert "The model was fitted again with covariates read every 14 days and churn: inactivity." in text
     assert set(read_csv(folder / "tables" / "subgroups.csv")["subgroup"]) == {"plan", "segment", "overdue"}
     assert len(read_csv(folder / "tables" / "sensitivity.csv")) == 3 * 5

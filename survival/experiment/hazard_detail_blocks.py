@@ -11,10 +11,10 @@ from survival.experiment.periods import period_ratios
 from survival.experiment.phrases import phrases, shown_labels, titled
 from survival.experiment.sensitivity import AS_CONFIGURED, sensitivity
 from survival.experiment.study import Study
-from survival.experiment.subgroups import subgroup_ratios
+from survival.experiment.subgroups import LIKELIHOOD_RATIO, ROBUST_WALD, WALD, subgroup_ratios
 from survival.plot.forest import covariate_label
 from survival.plot.grouped_forest import grouped_forest
-from survival.plot.numbers import count, p_value, ratio_with_interval
+from survival.plot.numbers import confidence, count, decimal, p_value, ratio_with_interval
 from survival.report.detail_wording import (
     interaction_sentence,
     period_sentence,
@@ -26,6 +26,14 @@ from survival.report.document import Block, Bullets, Figure, Paragraph, Section,
 
 ALPHA = 0.05
 MOST_FACTS = 12  # sentences of one list
+_TOPICS = {LIKELIHOOD_RATIO: "interaction-likelihood", ROBUST_WALD: "interaction-robust", WALD: "interaction-wald"}
+_TEST_NOTES = {
+    LIKELIHOOD_RATIO: "Likelihood-ratio test: the model with a coefficient in each level against the one with a single coefficient.",
+    ROBUST_WALD: "Wald test that the coefficients of all levels are equal, with the variance clustered by customer. With that variance a "
+    "likelihood-ratio test is not valid: the likelihood does not know which episodes are of one customer.",
+    WALD: "Wald test that the coefficients of all levels that have an estimate are equal, where a likelihood-ratio test is not to be "
+    "had: a level has no estimate, or the model is penalised.",
+}
 
 
 def period_blocks(study: Study, made: Models, failing: Sequence[str]) -> list[Block]:
@@ -80,6 +88,7 @@ def subgroup_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
         parts.append(frame)
         if frame.empty:
             continue
+        study.used(*(_TOPICS[test] for test in _TOPICS if (frame["interaction_test"] == test).any()))
         blocks += _subgroups(study, made, frame)
     whole = [p for p in parts if len(p)] or parts[:1]
     return [
@@ -112,8 +121,8 @@ def _subgroups(study: Study, made: Models, frame: pd.DataFrame) -> list[Block]:
                 name=f"subgroups_{study.slug(made.definition)}_{_slug(str(name))}",
                 title=titled(study, made, f"{finding} by {shown}"),
                 caption=f"Hazard ratio of each covariate within each level of {shown}, from the multivariable model with that covariate's "
-                f"coefficient in each level in place of one; {_intervals(study, made)} Right: Wald test of interaction, not adjusted "
-                f"for the number of tests. Churned: in the level.",
+                f"coefficient in each level in place of one; {_intervals(study, made)} Right: {_tested(mine)} of interaction, not "
+                f"adjusted for the number of tests. Churned: in the level.",
                 alt=f"Forest plot: for each covariate its hazard ratio in every level of {shown}; the table subgroups has the numbers.",
                 figure=grouped_forest(
                     mine, row="level", labels=labels, counts={"events": "Churned"}, notes=notes, note_title="Interaction, p",
@@ -122,7 +131,44 @@ def _subgroups(study: Study, made: Models, frame: pd.DataFrame) -> list[Block]:
                 source=("subgroups",),
             )
         )  # fmt: skip
-    return blocks
+    return [*blocks, _interactions(study, made, tests, labels)]
+
+
+def _tested(frame: pd.DataFrame) -> str:
+    """Which tests a frame of subgroups holds, for a caption."""
+    there = set(frame["interaction_test"])
+    if {LIKELIHOOD_RATIO, WALD} <= there:
+        return "likelihood-ratio test (Wald where a level has no estimate)"
+    return f"{LIKELIHOOD_RATIO.replace(' ', '-') if LIKELIHOOD_RATIO in there else next(iter(there))} test"
+
+
+def _interactions(study: Study, made: Models, tests: pd.DataFrame, labels: Mapping[str, str]) -> Table:
+    """One row a covariate and subgroup: the test of interaction and what is left of it after adjustment."""
+    kept = [
+        "definition",
+        "subgroup",
+        "covariate",
+        "interaction_test",
+        "interaction_statistic",
+        "interaction_df",
+        "p_interaction",
+    ]
+    frame = tests[[*kept, "p_adjusted"]].reset_index(drop=True)
+    shown = pd.DataFrame(
+        {
+            "Subgroup": [labels.get(g, g.replace("_", " ")) for g in frame["subgroup"]],
+            "Covariate": [labels.get(c, covariate_label(c)) for c in frame["covariate"]],
+            "χ² (df)": [
+                f"{decimal(s)} ({d})" if s == s else "–" for s, d in zip(frame["interaction_statistic"], frame["interaction_df"])
+            ],
+            "p": [p_value(p) for p in frame["p_interaction"]],
+            "p, adjusted": [p_value(p) for p in frame["p_adjusted"]],
+        }
+    )  # fmt: skip
+    used = [note for test, note in _TEST_NOTES.items() if (frame["interaction_test"] == test).any()]
+    notes = (*used, "Adjusted by Holm's method over all rows.") if len(frame) > 1 else tuple(used)
+    title = f"Tests of interaction, {made.definition}"
+    return Table(f"interactions_{study.slug(made.definition)}", title, frame, shown, notes=notes)
 
 
 def sensitivity_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
@@ -179,7 +225,7 @@ def _sensitivity(study: Study, made: Models, frame: pd.DataFrame) -> list[Block]
 
 def _intervals(study: Study, made: Models) -> str:
     variance = "robust variance, clustered by customer" if made.full.options.robust else "model-based variance"
-    return f"{study.config.level:.0%} intervals from the {variance}."
+    return f"{confidence(study.config.level)} intervals from the {variance}."
 
 
 def _slug(name: str) -> str:
@@ -196,7 +242,7 @@ def _shown(
             "Covariate": [labels.get(c, covariate_label(c)) if f else "" for c, f in zip(frame["covariate"], first)],
             row_title: frame[row],
             "Churned": [count(n) for n in frame["events"]],
-            f"HR ({100 * level:g}% CI)": [
+            f"HR ({confidence(level)} CI)": [
                 ratio_with_interval(r.hazard_ratio, r.ci_lower, r.ci_upper) for r in frame.itertuples()
             ],
             "p": [p_value(p) for p in frame["p"]],

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from survival.errors import EstimationError
 from survival.estimate.adjustments import holm
 from survival.estimate.cox import cox
+from survival.estimate.cox_fit import CoxFit
 from survival.estimate.design import formula_variables
 from survival.estimate.wald import coefficients_are_equal
 from survival.experiment.models import Models, options
@@ -22,16 +26,17 @@ ALL = "all customers"  # the row of the multivariable model itself
 ESTIMATES = ("coef", "hazard_ratio", "ci_lower", "ci_upper", "p")
 COLUMNS = [
     "definition", "subgroup", "level", "covariate", "customers", "events", "coef", "hazard_ratio", "ci_lower", "ci_upper", "p",
-    "p_interaction", "p_adjusted",
+    "interaction_test", "interaction_statistic", "interaction_df", "p_interaction", "p_adjusted",
 ]  # fmt: skip
+LIKELIHOOD_RATIO, ROBUST_WALD, WALD = "likelihood ratio", "robust Wald", "Wald"
 
 
 def subgroup_ratios(study: Study, made: Models) -> pd.DataFrame:
     """tables/subgroups.csv: each covariate's ratio among all, then within each level of every name of `model.subgroups`.
 
     One model a covariate and subgroup: the multivariable one, with the covariate's coefficient in each level in place of one, and
-    the subgroup itself if the formula does not hold it. p_interaction: Wald test that they are the same (robust where the model
-    is); p_adjusted: Holm's over all these tests of the definition.
+    the subgroup itself if the formula does not hold it. p_interaction: that they are the same, by the test that `interaction_test`
+    names (see `_Interaction.test`); p_adjusted: Holm's over all these tests of the definition.
     """
     parts = [pd.DataFrame(columns=COLUMNS)]
     for name in study.config.model.subgroups:
@@ -74,12 +79,14 @@ def _of_one(study: Study, made: Models, name: str, levels: pd.Series) -> pd.Data
     inside = {k: (levels == level).to_numpy(float) for k, level in enumerate(names)}
     plain = plain.assign(**{g: inside[int(g[1:])] for g in main})
     counts = _counts(frame, levels)
-    rows = []
+    rows, interaction = [], _Interaction(options(study), plain, tuple(main), inside)
     for term, columns in full.terms.items():
         if ":" in term or name in formula_variables(term):
             continue
         mine = [j for j in columns if j in full.estimated]
-        rows += _rows(study, made, name, plain, main, inside, names, mine, counts)
+        if not mine:
+            continue
+        rows += _rows(study, made, name, interaction, names, mine, counts)
     return pd.DataFrame(rows, columns=[c for c in COLUMNS if c != "p_adjusted"])
 
 
@@ -105,34 +112,69 @@ def _counts(frame: pd.DataFrame, levels: pd.Series) -> pd.DataFrame:
     return pd.concat([counts, everybody])
 
 
+@dataclass(frozen=True, eq=False)
+class _Interaction:
+    """The models of one subgroup. plain: the columns `x<j>` of the multivariable model and `main`, those of the subgroup itself;
+    inside: level -> whether each episode is in it; restricted: the models already fitted, by their formula."""
+
+    options: dict[str, Any]
+    plain: pd.DataFrame
+    main: tuple[str, ...]
+    inside: dict[int, np.ndarray]
+    restricted: dict[str, CoxFit] = field(default_factory=dict)
+
+    def fit(self, apart: Sequence[int]) -> CoxFit:
+        """The model in which the columns `apart` have a coefficient in each level, and all others have one."""
+        products = {f"x{j}g{k}": self.plain[f"x{j}"] * self.inside[k] for j in apart for k in self.inside}
+        others = [c for c in self.plain.columns if c.startswith("x") and int(c[1:]) not in apart]
+        return cox(self.plain.assign(**products), " + ".join([*products, *others, *self.main]), **self.options)
+
+    def test(self, fit: CoxFit, apart: Sequence[int], j: int) -> tuple[str, float, int, float]:
+        """That column j has one coefficient in all levels: test, statistic, df, p.
+
+        By likelihood ratio where the variance is the model's, as R's anova.coxph. Not under the variance clustered by customer, nor
+        with a penalty: there twice the gain in (partial) log-likelihood is not chi-squared, and it is the Wald test with the
+        variance that the intervals use. Wald too where a level has no estimate and the models are not nested.
+        """
+        here = [f"x{j}g{k}" for k in self.inside]
+        if not fit.options.robust and not fit.options.penalised and len(fit.estimated) == len(fit.names):
+            small = self._restricted([i for i in apart if i != j])
+            df = len(fit.estimated) - len(small.estimated)
+            if df == len(here) - 1:
+                statistic = max(2 * (fit.log_likelihood - small.log_likelihood), 0.0)
+                return LIKELIHOOD_RATIO, statistic, df, float(stats.chi2.sf(statistic, df))
+        return ROBUST_WALD if fit.options.robust else WALD, *coefficients_are_equal(fit, here)
+
+    def _restricted(self, apart: Sequence[int]) -> CoxFit:
+        """For every term of one column it is the same model, fitted once."""
+        key = " ".join(map(str, apart))
+        if key not in self.restricted:
+            self.restricted[key] = self.fit(apart)
+        return self.restricted[key]
+
+
 def _rows(
-    study: Study, made: Models, name: str, plain: pd.DataFrame, main: list[str], inside: dict[int, np.ndarray],
-    names: list[str], mine: Sequence[int], counts: pd.DataFrame,
+    study: Study, made: Models, name: str, interaction: _Interaction, names: list[str], mine: Sequence[int], counts: pd.DataFrame,
 ) -> list[list[object]]:  # fmt: skip
     """The rows of one term: every column of it has a coefficient a level."""
-    products = {f"x{j}g{k}": plain[f"x{j}"] * inside[k] for j in mine for k in inside}
-    others = [c for c in plain.columns if c.startswith("x") and int(c[1:]) not in mine]
     try:
-        formula = " + ".join([*products, *others, *main])
-        fit = cox(plain.assign(**products), formula, **options(study))
+        fit = interaction.fit(mine)
+        tests = {j: interaction.test(fit, mine, j) for j in mine}
     except EstimationError as error:
         message = f"the hazard ratios of '{made.full.names[mine[0]]}' by {name} cannot be estimated: {error}"
         study.note([Finding("no-model", "note", name, message)], about=made.definition)
         return []
-    tidy = fit.tidy().set_index("covariate")
+    tidy, whole = fit.tidy().set_index("covariate"), made.full.tidy()
     rows: list[list[object]] = []
-    whole = made.full.tidy()
     everybody = [int(counts["customers"].iloc[-1]), int(counts["events"].iloc[-1])]
     for j in mine:
-        here = [f"x{j}g{k}" for k in inside]
-        p = coefficients_are_equal(fit, here)[2]
+        start = [made.definition, name]
         overall = [float(whole.loc[j, c]) for c in ESTIMATES]
-        rows.append([made.definition, name, ALL, made.full.names[j], *everybody, *overall, p])
-        for k, column in zip(inside, here):
-            r = tidy.loc[column]
+        rows.append([*start, ALL, made.full.names[j], *everybody, *overall, *tests[j]])
+        for k in interaction.inside:
+            r, n = tidy.loc[f"x{j}g{k}"], counts.loc[names[k]]
             values = [float(r[c]) for c in ESTIMATES]
-            n = counts.loc[names[k]]
             rows.append(
-                [made.definition, name, names[k], made.full.names[j], int(n["customers"]), int(n["events"]), *values, p]
+                [*start, names[k], made.full.names[j], int(n["customers"]), int(n["events"]), *values, *tests[j]]
             )
     return rows

@@ -13,8 +13,12 @@ RATIO_TOPICS = {
     "terms": "Terms as a whole were tested by Wald tests; variance inflation is generalised (Fox and Monette 1992).",
     "periods": "Where proportional hazards fail, the terms that fail have a coefficient in each period of tenure, and a Wald test that "
     "these are equal.",
-    "subgroups": "Hazard ratios in subgroups are from models with interactions, tested by Wald tests and adjusted by Holm's method "
+    "subgroups": "Hazard ratios in subgroups are from models with interactions; p values of interaction are adjusted by Holm's method "
     "(Holm 1979).",
+    "interaction-likelihood": "Interactions were tested by likelihood-ratio tests.",
+    "interaction-robust": "Interactions were tested by Wald tests with the variance clustered by customer (Lin and Wei 1989), with which "
+    "a likelihood-ratio test is not valid.",
+    "interaction-wald": "Interactions were tested by Wald tests where no likelihood-ratio test could be made.",
     "sensitivity": "The model was refitted with one setting changed at a time.",
     "calendar": "Churns of a calendar month are compared with those expected from the hazard by tenure alone, with exact Poisson limits "
     "(Garwood 1936).",
