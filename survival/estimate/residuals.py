@@ -47,25 +47,60 @@ def robust_meat(sets: RiskSets, x: Floats, at: Likelihood, weight: Floats, unit:
 
     Runs over the episodes in order of unit, a block at a time and in threads: nothing of size n x p is made.
     """
-    order = None if (unit[1:] >= unit[:-1]).all() else np.argsort(unit, kind="stable")
-    ordered = unit if order is None else unit[order]
-    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1], [True])))
-    terms = score_terms(sets, at)
-    slot = np.full(sets.rows, -1, np.int32)
-    slot[sets.event_row] = sets.event_slot
+    order, starts = rows_by_unit(unit)
+    terms, slot = score_terms(sets, at), slot_of_event(sets)
 
     def part(units: slice) -> Floats:
         meat = np.zeros((x.shape[1], x.shape[1]))
-        for pieces in _blocks_of_units(starts, units):
-            sums: Floats = np.zeros(())
-            for cuts in pieces:
-                rows: Any = slice(int(cuts[0]), int(cuts[-1]))
-                rows = rows if order is None else order[rows]
-                sums = sums + terms.summed(sets.between[rows], x[rows], at.risk[rows], weight[rows], slot[rows], cuts)
+        for sums in _unit_sums(sets, x, at, weight, terms, slot, order, starts, units):
             meat += sums.T @ sums
         return meat
 
     return np.sum(over_rows(part, starts.size - 1), axis=0)
+
+
+def unit_scores(sets: RiskSets, x: Floats, at: Likelihood, weight: Floats, unit: Ints) -> tuple[Ints, Floats]:
+    """(u,) a row of each unit, in order of its code, and (u, p) the sums over its episodes of weighted score residuals.
+
+    As `robust_meat`, a block at a time: what is made is as long as there are units.
+    """
+    order, starts = rows_by_unit(unit)
+    terms, slot = score_terms(sets, at), slot_of_event(sets)
+
+    def part(units: slice) -> list[Floats]:
+        return list(_unit_sums(sets, x, at, weight, terms, slot, order, starts, units))
+
+    sums = [block for blocks in over_rows(part, starts.size - 1) for block in blocks]
+    first = starts[:-1] if order is None else order[starts[:-1]]
+    return first, np.concatenate(sums) if sums else np.zeros((0, x.shape[1]))
+
+
+def rows_by_unit(unit: Ints) -> tuple[Ints | None, Ints]:
+    """The order of the rows (n,) in which each unit's follow each other (None: as they are), and where each begins (u + 1,)."""
+    order = None if (unit[1:] >= unit[:-1]).all() else np.argsort(unit, kind="stable")
+    ordered = unit if order is None else unit[order]
+    return order, np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1], [True])))
+
+
+def slot_of_event(sets: RiskSets) -> NDArray[np.int32]:
+    """(n,) the slot of each episode's event, -1 without."""
+    slot = np.full(sets.rows, -1, np.int32)
+    slot[sets.event_row] = sets.event_slot
+    return slot
+
+
+def _unit_sums(
+    sets: RiskSets, x: Floats, at: Likelihood, weight: Floats, terms: ScoreTerms, slot: NDArray[np.int32],
+    order: Ints | None, starts: Ints, units: slice,
+) -> Iterator[Floats]:  # fmt: skip
+    """(some units, p) summed scores of a range of units, block after block."""
+    for pieces in _blocks_of_units(starts, units):
+        sums: Floats = np.zeros(())
+        for cuts in pieces:
+            rows: Any = slice(int(cuts[0]), int(cuts[-1]))
+            rows = rows if order is None else order[rows]
+            sums = sums + terms.summed(sets.between[rows], x[rows], at.risk[rows], weight[rows], slot[rows], cuts)
+        yield sums
 
 
 def _blocks_of_units(starts: Ints, units: slice) -> Iterator[list[Ints]]:
