@@ -60,7 +60,8 @@ def name_problems(experiment: Experiment, root: Path) -> list[Problem]:
     subgroups = experiment.model.subgroups
     problems = period_problems(experiment)
     by_column = experiment.cohorts is not None and experiment.cohorts.by not in PERIODS
-    if not model_names(experiment) and not subgroups and not by_column:
+    described = experiment.characteristics.columns
+    if not model_names(experiment) and not subgroups and not by_column and not described:
         return problems
     try:
         columns = customer_attributes(experiment.data, root=root)
@@ -68,7 +69,8 @@ def name_problems(experiment: Experiment, root: Path) -> list[Problem]:
         return problems
     problems += _cohort_problems(experiment, columns)
     problems += [p for name in model_names(experiment) for p in _problems(name, experiment, columns)]
-    return problems + [p for name in subgroups for p in _subgroup_problems(name, experiment, columns)]
+    problems += [p for name in subgroups for p in _subgroup_problems(name, experiment, columns)]
+    return problems + [p for name in described for p in _described_problems(name, experiment, columns)]
 
 
 def period_problems(experiment: Experiment) -> list[Problem]:
@@ -104,6 +106,16 @@ def _subgroup_problems(name: str, experiment: Experiment, columns: list[str]) ->
     near = suggestion(name, [*there, *flags])
     lists = f"Columns of customers: {listing(columns)}. Flags of the formula: {listing(flags)}."
     return [Problem(place, f"'{name}' is no column of customers, no cohort and no flag of the formula.{near} {lists}")]
+
+
+def _described_problems(name: str, experiment: Experiment, columns: list[str]) -> list[Problem]:
+    """Characteristics are columns of customers, or covariates that the table shows anyway."""
+    there = [*columns, *made_columns(experiment), COHORT, *PERIODS]
+    if name in there or name in model_names(experiment):
+        return []
+    unused = " Indicators are shown when the formula names them." if name in experiment.indicators else ""
+    message = f"'{name}' is no column of customers.{unused}{suggestion(name, there)} Columns of customers: {listing(columns)}."
+    return [Problem(("characteristics", "columns"), message)]
 
 
 def _problems(name: str, experiment: Experiment, columns: list[str]) -> list[Problem]:

@@ -54,6 +54,16 @@ class SensitivitySpec(Spec):
     update_every: tuple[Annotated[int, Field(ge=1)], ...] = Field((), description="other numbers of days between marks")
 
 
+class CharacteristicsSpec(Spec):
+    """The table of the customers' characteristics."""
+
+    columns: tuple[str, ...] = Field(
+        (),
+        description="columns of customers that it shows beside the covariates of the model, such as [segment, seats]",
+    )
+    tests: bool = Field(False, description="p values between cohorts; STROBE advises against them in such a table")
+
+
 class Experiment(Spec):
     """One experiment: one YAML file in, one folder under results/ out."""
 
@@ -72,6 +82,7 @@ class Experiment(Spec):
         None, description="periods of the calendar, as the covariate `calendar` of formula and strata"
     )
     model: ModelSpec = ModelSpec()
+    characteristics: CharacteristicsSpec = CharacteristicsSpec()
     retention: RetentionSpec = RetentionSpec()
     beyond: BeyondSpec = BeyondSpec()
     labels: dict[str, str] = Field(

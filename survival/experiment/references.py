@@ -45,9 +45,9 @@ def uses_calendar(experiment: Experiment) -> bool:
 
 
 def customer_columns(experiment: Experiment) -> list[str]:
-    """The names of the model, and of the cohorts, that must be columns of `customers`."""
+    """The names of the model, of the cohorts and of the characteristics that must be columns of `customers`."""
     made = (COHORT, *PERIODS, *made_columns(experiment), *([CALENDAR] if experiment.calendar else []))
-    read = [*model_names(experiment), *experiment.model.subgroups]
+    read = [*model_names(experiment), *experiment.model.subgroups, *experiment.characteristics.columns]
     names = [n for n in read if n not in experiment.indicators and n not in made]
     by = experiment.cohorts.by if experiment.cohorts else None
     return list(dict.fromkeys([*names, *([by] if by and by not in made else [])]))
