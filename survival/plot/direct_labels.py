@@ -17,8 +17,11 @@ TALL = 0.05  # of a label, in shares retained
 SHIFTS = (0, 0.04, -0.04, 0.08, -0.08, 0.12, -0.12, 0.16, -0.16, 0.2, -0.2, 0.26, -0.26)
 
 
-def direct_labels(axes: Axes, drawn: Sequence[Curve], labels: Sequence[str], width: float) -> None:
-    """Name each curve: in the margin when it reaches the right edge, else at its end. `width` of the axes in inches."""
+def direct_labels(axes: Axes, drawn: Sequence[Curve], labels: Sequence[str], width: float) -> list[Box]:
+    """Name each curve: in the margin when it reaches the right edge, else at its end. `width` of the axes in inches.
+
+    Returns the places inside the axes that names take.
+    """
     edge = axes.get_xlim()[1]
     late = [i for i, c in enumerate(drawn) if c.stop >= 0.97 * edge]
     places = style.spread([drawn[i].last for i in late], 0.053, 0.02, 0.98)
@@ -28,6 +31,7 @@ def direct_labels(axes: Axes, drawn: Sequence[Curve], labels: Sequence[str], wid
     for i in sorted(set(range(len(drawn))) - set(late), key=lambda i: drawn[i].stop):
         wide = style.text_width(labels[i], 8) / width * edge
         taken.append(_at_end(axes, drawn, drawn[i], labels[i], wide, taken))
+    return taken
 
 
 def _in_margin(axes: Axes, curve: Curve, label: str, place: float) -> None:
@@ -46,9 +50,9 @@ def _at_end(axes: Axes, drawn: Sequence[Curve], curve: Curve, label: str, wide: 
     best, least = end, math.inf
     for shift in SHIFTS:
         box = (x, x + wide, end + shift - TALL / 2, end + shift + TALL / 2)
-        if box[2] < 0.01 or box[3] > 0.99 or any(_overlap(box, other) for other in taken):
+        if box[2] < 0.01 or box[3] > 0.99 or any(overlap(box, other) for other in taken):
             continue
-        cost = sum(_passes(c, box) for c in drawn) + 4 * abs(shift)
+        cost = sum(passes(c, box) for c in drawn) + 4 * abs(shift)
         if cost < least:
             best, least = end + shift, cost
     axes.plot([curve.stop], [end], marker="o", markersize=3.2, color=curve.colour, clip_on=False, zorder=4)
@@ -61,11 +65,12 @@ def _at_end(axes: Axes, drawn: Sequence[Curve], curve: Curve, label: str, wide: 
     return (x, x + wide, best - TALL / 2, best + TALL / 2)
 
 
-def _overlap(a: Box, b: Box) -> bool:
+def overlap(a: Box, b: Box) -> bool:
+    """Do these boxes share a place?"""
     return a[0] < b[1] and b[0] < a[1] and a[2] < b[3] and b[2] < a[3]
 
 
-def _passes(curve: Curve, box: Box) -> bool:
+def passes(curve: Curve, box: Box) -> bool:
     """Does the curve run through this box?"""
     s = curve.at(np.linspace(box[0], box[1], 12))
     return bool(np.any((s >= box[2]) & (s <= box[3])))

@@ -10,42 +10,60 @@ from matplotlib.axes import Axes
 
 from survival.plot import style
 from survival.plot.curve import Curve, draw_curve
+from survival.plot.curve_notes import corner_text, median_lines
+from survival.plot.curve_options import CurveOptions
+from survival.plot.risk_table import SHORT, Block, shown_ticks
 from survival.plot.style import Drawing
 
 LINES_UP_TO = 12  # beyond, the range that all cohorts span stands behind each
 MOST = 36
 GRID = 60
+LINE = 0.145  # inches from a row of numbers to the next
 
 
 def facets(
-    everyone: list[Curve], numbers: list[list[str]] | None, ticks: np.ndarray, horizon: float, title: str, ylabel: str
-) -> Drawing:
-    """The figure: `numbers` has a row a curve and a text a tick (None: no risk table)."""
+    everyone: list[Curve], blocks: Sequence[Block], ticks: np.ndarray, horizon: float, title: str, ylabel: str,
+    how: CurveOptions, words: Sequence[str] = (), medians: Sequence[float] | None = None,
+) -> Drawing:  # fmt: skip
+    """The figure: `blocks` are the tables under each panel, `words` the tests in a line below all, `medians` a tenure a curve."""
     shown = everyone[:MOST]
-    columns, panel, most_ticks = (3, (2.35, 1.5), 5) if len(shown) <= 9 else (4, (1.85, 1.25), 4)
+    columns, panel = (3, (2.35, 1.5)) if len(shown) <= 9 else (4, (1.85, 1.25))
     rows = math.ceil(len(shown) / columns)
-    gap_x, gap_y = 0.3, 0.72 if numbers else 0.5
-    left, bottom, top = 0.95, 0.98 if numbers else 0.76, 0.62 if title else 0.3
+    gap_x, gap_y = 0.3, 0.5 + (0.22 + LINE * (len(blocks) - 1) if blocks else 0.0)
+    left, bottom, top = 0.95, gap_y + 0.26 + (0.19 if words else 0.0), 0.62 if title else 0.3
     width = left + columns * panel[0] + (columns - 1) * gap_x + 0.25
     figure = style.new_figure(width, bottom + rows * panel[1] + (rows - 1) * gap_y + top)
-    few = ticks[:: max(1, math.ceil(len(ticks) / most_ticks))]
     last = max(horizon, float(ticks.max(initial=0)))
+    few = _few(blocks, ticks, how, panel[0], last, 5 if columns == 3 else 4)
     for i, curve in enumerate(shown):
         r, c = divmod(i, columns)
         corner = (left + c * (panel[0] + gap_x), bottom + (rows - 1 - r) * (panel[1] + gap_y))
         axes = style.axes_in_inches(figure, *corner, *panel)
         _crowd(axes, from_signup(everyone), horizon)
-        draw_curve(axes, curve, solid=True, width=1.8)
-        style.percent_axis(axes)
+        draw_curve(axes, curve, band=how.band != "none", solid=True, width=1.8)
+        style.percent_axis(axes, scale=how.scale)
         axes.set_xlim(0, last if last > 0 else 1)
-        style.tenure_axis(axes, few, label=False, days_below=False)
+        how.draw_axis(axes, ticks[few], ticks, label=False, days_below=False)
         axes.set_title(style.shorten(curve.label, panel[0], 9, "bold"), fontsize=9, pad=4)
         if c:
             axes.set_yticklabels([])
-        if numbers:
-            _numbers(axes, few, numbers[i][:: max(1, math.ceil(len(ticks) / most_ticks))], label=c == 0)
-    _texts(figure, few, title, ylabel, left, numbers is not None, len(everyone), len(from_signup(everyone)))
+        if medians is not None:
+            _, more = median_lines(axes, [curve], [curve.label], [medians[i]], how, panel[0])
+            corner_text(axes, more, [curve], [], panel[0])
+        for line, block in enumerate(blocks):
+            _numbers(axes, ticks[few], [block.cells[i][j] for j in few], SHORT[block.row], line, label=c == 0)
+    below = "; below: " + ", ".join(SHORT[b.row] for b in blocks) if blocks else ""
+    _texts(figure, how.axis_words(ticks[few]) + below, title, ylabel, left, everyone, words)
     return figure
+
+
+def _few(
+    blocks: Sequence[Block], ticks: np.ndarray, how: CurveOptions, width: float, last: float, most: int
+) -> np.ndarray:
+    """The ticks (indices) that a small panel has room for: every second, third, …"""
+    if how.unit is None and how.breaks is None:
+        return np.arange(0, len(ticks), max(1, math.ceil(len(ticks) / most)))
+    return shown_ticks(blocks, ticks, how.written(ticks), width, last)
 
 
 def from_signup(everyone: list[Curve]) -> list[Curve]:
@@ -66,26 +84,29 @@ def _crowd(axes: Axes, everyone: list[Curve], horizon: float) -> None:
     axes.fill_between(grid[some], low, high, color="#dfe2e5", linewidth=0)
 
 
-def _numbers(axes: Axes, ticks: np.ndarray, cells: Sequence[str], *, label: bool) -> None:
+def _numbers(axes: Axes, ticks: np.ndarray, cells: Sequence[str], row: str, line: int, *, label: bool) -> None:
+    down = -17 - 72 * LINE * line
     for tick, cell in zip(ticks, cells):
         axes.annotate(
-            cell, (tick, 0), (0, -17), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
-            ha="center", va="top", fontsize=7.5, color=style.INK, annotation_clip=False, gid="risk-table",
+            cell, (tick, 0), (0, down), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
+            ha="center", va="top", fontsize=7.5, color=style.INK, annotation_clip=False,
+            gid="risk-table" if row == "at risk" else f"{row}-table",
         )  # fmt: skip
     if label:
         axes.annotate(
-            "at risk", (0, 0), (-17, -17), xycoords="axes fraction", textcoords="offset points", ha="right", va="top",
+            row, (0, 0), (-17, down), xycoords="axes fraction", textcoords="offset points", ha="right", va="top",
             fontsize=7.5, color=style.SOFT, annotation_clip=False,
         )  # fmt: skip
 
 
 def _texts(
-    figure: Drawing, ticks: np.ndarray, title: str, ylabel: str, left: float, table: bool, cohorts: int, crowd: int
+    figure: Drawing, axis: str, title: str, ylabel: str, left: float, everyone: Sequence[Curve], words: Sequence[str]
 ) -> None:
     width, height = figure.get_size_inches()
-    text = "Tenure in months of 30.4375 days" if style.by_month(ticks) else "Tenure in days"
-    text += "; below: number at risk" if table else ""
-    figure.text(left / width, 0.33 / height, text, ha="left")
+    cohorts, crowd = len(everyone), len(from_signup(list(everyone)))
+    figure.text(left / width, (0.33 + (0.19 if words else 0.0)) / height, axis, ha="left")
+    if words:
+        figure.text(left / width, 0.33 / height, "; ".join(words), ha="left", gid="tests")
     whose = "all cohorts" if crowd == cohorts else f"the {crowd} cohorts seen from the earliest tenure"
     grey = whose if crowd <= LINES_UP_TO else f"the range of {whose}"
     missing = f". Not shown: the last {cohorts - MOST} of {cohorts} cohorts" if cohorts > MOST else ""

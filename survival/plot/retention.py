@@ -1,4 +1,4 @@
-"""Retention curves by cohort: steps with bands, numbers at risk aligned under the axis, small multiples beyond a few."""
+"""Retention curves by cohort: steps with bands, counts aligned under the axis, small multiples beyond a few."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
-from survival.plot import style
+from survival.errors import ArgumentError
+from survival.plot import risk_table, style
 from survival.plot.curve import Curve, curves_of, draw_curve
+from survival.plot.curve_notes import corner_text, lines_of_tests, median_lines
+from survival.plot.curve_options import CurveOptions
 from survival.plot.direct_labels import direct_labels
 from survival.plot.facets import facets
-from survival.plot.numbers import count
+from survival.plot.numbers import is_missing
 from survival.plot.style import Drawing
 
 BANDS_UP_TO = 4
 TOGETHER_UP_TO = {True: 8, False: 6}  # ordered cohorts share a palette and stay readable a little longer
-WIDTH, HEIGHT, ROW = 5.6, 3.1, 0.19  # inches: the panel, and a row of the risk table
+WIDTH, HEIGHT = 5.6, 3.1  # inches: the panel
 
 
 @style.figure_function
@@ -33,6 +34,17 @@ def retention_curves(
     layout: Literal["auto", "together", "facets"] = "auto",
     title: str = "",
     ylabel: str = "Customers retained",
+    rows: Sequence[str] | None = None,
+    tests: pd.DataFrame | None = None,
+    test_kind: str = "",
+    medians: pd.DataFrame | None = None,
+    unit: str | None = None,
+    breaks: float | Sequence[float] | None = None,
+    until: float | None = None,
+    band: str = "pointwise",
+    bands: pd.DataFrame | None = None,
+    censor_marks: bool = False,
+    scale: str = "percent",
 ) -> Drawing:
     """Draw Kaplan-Meier curves.
 
@@ -40,85 +52,98 @@ def retention_curves(
     `by`, tenure, at_risk, the numbers at risk start <= t < stop; its tenures become the ticks (`tenure_ticks` proposes some).
     Groups keep the order of the frame, or of a categorical column. `ordered`: the groups have an order (periods, cuts) and
     take a sequential palette. `layout` auto: small multiples for more than 6 groups, 8 if ordered. Bands are drawn for up to
-    4 curves in one panel, and in every small multiple.
+    4 curves in one panel, and in every small multiple. `horizon`: days at which the axis ends.
+
+    `rows`: tables under the axis, of at_risk, churned, censored (so far), counted from the columns entered, events, censored of
+    `curves`; default: at_risk where `at_risk` is given. `tests`: rows of `rank_test(...).tidy()`, printed with their names, after
+    `test_kind` (stratified, robust). `medians`: `by` and a tenure (columns tenure or median_tenure), drawn as dotted lines.
+    `unit`: days, months, years; `breaks` (a step, or the ticks) and `until` (the axis' end, before `horizon`) are in that unit,
+    in days without one. `band`: pointwise, simultaneous (limits in `bands`, as `Curves.band`), none. `censor_marks`: a tick on
+    the curve wherever an observation ended. `scale`: percent, share. Raises ArgumentError for any other value.
     """
+    asked = rows if rows is not None else ("at_risk",) if at_risk is not None and len(at_risk) else ()
+    steps = breaks if breaks is None or isinstance(breaks, int | float) else tuple(breaks)
+    how = CurveOptions(
+        (asked,) if isinstance(asked, str) else tuple(asked), unit, steps, until, band, censor_marks, scale
+    )
+    _check(curves, how, bands)
     groups = style.groups_in_order(curves[by]) if len(curves) else []
     if not groups:
         return style.message("Nobody was at risk: there is no curve to draw.")
-    horizon = float(horizon if horizon is not None else curves["tenure"].max())
-    drawn = curves_of(curves, by, groups, ordered, horizon)
-    ticks = _ticks(at_risk, horizon)
-    numbers = _numbers(at_risk, by, groups, ticks)
+    horizon = how.horizon(float(horizon if horizon is not None else curves["tenure"].max()))
+    drawn = curves_of(
+        curves, by, groups, ordered, horizon, marks=censor_marks, bands=bands if band == "simultaneous" else None
+    )
+    ticks = _ticks(at_risk, how, horizon)
+    given = at_risk if _covers(at_risk, ticks) else None
+    blocks = risk_table.numbers(curves, given, by, groups, ticks, how.rows)
+    words, values = lines_of_tests(tests, test_kind), _medians(medians, by, groups)
     many = len(drawn) > TOGETHER_UP_TO[ordered]
     if len(drawn) > 1 and (layout == "facets" or (layout == "auto" and many)):
-        return facets(drawn, numbers, ticks, horizon, title, ylabel)
-    return _together(drawn, numbers, ticks, horizon, title, ylabel)
+        return facets(drawn, blocks, ticks, horizon, title, ylabel, how, words, values)
+    return _together(drawn, blocks, ticks, horizon, title, ylabel, how, words, values)
 
 
-def _ticks(at_risk: pd.DataFrame | None, horizon: float) -> np.ndarray:
-    if at_risk is None or len(at_risk) == 0:
-        return style.tenure_ticks(horizon)
+def bands_drawn(groups: int, *, ordered: bool = False, layout: str = "auto") -> bool:
+    """Whether `retention_curves` draws bands for so many groups."""
+    many = groups > TOGETHER_UP_TO[ordered]
+    return groups <= BANDS_UP_TO or layout == "facets" or (layout == "auto" and many)
+
+
+def _check(curves: pd.DataFrame, how: CurveOptions, bands: pd.DataFrame | None) -> None:
+    if how.band == "simultaneous" and bands is None:
+        raise ArgumentError("band simultaneous needs the limits: give `bands`, the frame of `Curves.band()`")
+    if how.censor_marks and "censored" not in curves:
+        raise ArgumentError("censor_marks needs the column censored of the curves: draw the frame of `Curves.tidy()`")
+
+
+def _ticks(at_risk: pd.DataFrame | None, how: CurveOptions, horizon: float) -> np.ndarray:
+    if at_risk is None or len(at_risk) == 0 or how.unit is not None or how.breaks is not None:
+        return how.ticks(horizon)
     tenures = np.unique(at_risk["tenure"].to_numpy(float))
     return tenures[tenures <= 1.01 * horizon]
 
 
-def _numbers(at_risk: pd.DataFrame | None, by: str, groups: Sequence[Any], ticks: np.ndarray) -> list[list[str]] | None:
-    """The risk table as text: one row a group, one number a tick."""
-    if at_risk is None or len(at_risk) == 0:
+def _covers(at_risk: pd.DataFrame | None, ticks: np.ndarray) -> bool:
+    """Whether the numbers given are those of these ticks."""
+    return at_risk is not None and len(at_risk) > 0 and bool(np.isin(ticks, at_risk["tenure"].to_numpy(float)).all())
+
+
+def _medians(medians: pd.DataFrame | None, by: str, groups: Sequence[Any]) -> list[float] | None:
+    """The median of each group, NaN where it is not reached; None where none is to be drawn."""
+    if medians is None:
         return None
-    known = {(g, float(t)): n for g, t, n in zip(at_risk[by], at_risk["tenure"], at_risk["at_risk"])}
-    return [[count(known[g, t]) if (g, t) in known else "" for t in map(float, ticks)] for g in groups]
+    value = "median_tenure" if "median_tenure" in medians else "tenure"
+    known = {g: float(t) for g, t in zip(medians[by], medians[value]) if not is_missing(t)}
+    return [known.get(g, np.nan) for g in groups]
 
 
 def _together(
-    drawn: list[Curve], numbers: list[list[str]] | None, ticks: np.ndarray, horizon: float, title: str, ylabel: str
-) -> Drawing:
+    drawn: list[Curve], blocks: list[risk_table.Block], ticks: np.ndarray, horizon: float, title: str, ylabel: str,
+    how: CurveOptions, words: list[str], medians: list[float] | None,
+) -> Drawing:  # fmt: skip
     labels = [style.shorten(c.label, 1.6) for c in drawn]
     widest, alone = max(map(style.text_width, labels)), len(drawn) == 1
-    first_numbers = [style.text_width(row[0], 8.5) for row in numbers or [] if row]
-    left = max(0.8, widest + 0.58 + max(first_numbers) / 2) if first_numbers else 0.8
-    table = ROW * len(drawn) + 0.1
-    under, top = (table + 0.72 if numbers else 0.62), (0.42 if title else 0.15)
+    last = max(horizon, float(ticks.max(initial=0)))
+    kept = risk_table.shown_ticks(blocks, ticks, how.written(ticks), WIDTH, last)
+    blocks = [risk_table.Block(b.row, tuple(tuple(line[i] for i in kept) for line in b.cells)) for b in blocks]
+    every, ticks = ticks, ticks[kept]
+    left = max(0.8, widest + 0.58 + risk_table.first_width(blocks) / 2) if blocks else 0.8
+    table = risk_table.height(blocks, len(drawn)) - risk_table.HEAD
+    under, top = (table + 0.72 if blocks else 0.62), (0.42 if title else 0.15)
     figure = style.new_figure(left + WIDTH + (0.3 if alone else widest + 0.4), under + HEIGHT + top)
     axes = style.axes_in_inches(figure, left, under, WIDTH, HEIGHT)
     for curve in drawn:
-        draw_curve(axes, curve, band=len(drawn) <= BANDS_UP_TO)
-    style.percent_axis(axes)
-    last = max(horizon, float(ticks.max(initial=0)))
+        draw_curve(axes, curve, band=how.band != "none" and len(drawn) <= BANDS_UP_TO)
+    style.percent_axis(axes, scale=how.scale)
     axes.set_xlim(0, last if last > 0 else 1)
-    style.tenure_axis(axes, ticks)
+    how.draw_axis(axes, ticks, every)
     axes.set_ylabel(ylabel)
     axes.set_title(title, pad=10)
-    if not alone:
-        direct_labels(axes, drawn, labels, WIDTH)
-    if numbers:
-        _risk_table(figure, axes, drawn, labels, numbers, ticks, left)
+    taken = [] if alone else direct_labels(axes, drawn, labels, WIDTH)
+    if medians is not None:
+        places, more = median_lines(axes, drawn, labels, medians, how, WIDTH)
+        taken, words = [*taken, *places], [*words, *more]
+    corner_text(axes, words, drawn, taken, WIDTH)
+    risk_table.draw(figure, axes, drawn, labels, blocks, ticks, left, WIDTH)
     return figure
-
-
-def _risk_table(
-    figure: Drawing,
-    axes: Axes,
-    drawn: list[Curve],
-    labels: Sequence[str],
-    numbers: list[list[str]],
-    ticks: np.ndarray,
-    left: float,
-) -> None:
-    """Numbers at risk under the axis: each stands under its tick because the two share their x axis."""
-    w, h = figure.get_size_inches()
-    n = len(drawn)
-    table = style.axes_in_inches(figure, left, 0.1, WIDTH, ROW * n, sharex=axes)
-    table.set_gid("risk-table")
-    table.set_ylim(n - 0.5, -0.5)
-    table.axis("off")
-    figure.text(0.12 / w, (0.17 + ROW * n) / h, "Number at risk", va="bottom", fontsize=8.5, fontweight="bold")
-    for i, (curve, label, cells) in enumerate(zip(drawn, labels, numbers)):
-        for tick, cell in zip(ticks, cells):
-            table.text(tick, i, cell, ha="center", va="center", fontsize=8.5, clip_on=False)
-        y = (0.1 + ROW * (n - i - 0.5)) / h
-        if n > 1:
-            key = Line2D([0.12 / w, 0.38 / w], [y, y], color=curve.colour, linestyle=curve.dash, linewidth=1.7)
-            key.set_transform(figure.transFigure)
-            figure.add_artist(key)
-        figure.text((0.45 if n > 1 else 0.12) / w, y, label, va="center", ha="left")

@@ -285,11 +285,11 @@ def tenure_axis(
         axes.set_xlabel(text, labelpad=14 if days_below else 4)
 
 
-def percent_axis(axes: Axes, step: float = 0.2) -> None:
-    """A y axis of shares, always from 0 to 100 %."""
+def percent_axis(axes: Axes, step: float = 0.2, *, scale: str = "percent") -> None:
+    """A y axis of shares, always from 0 to 100 %; with the scale `share` from 0 to 1."""
     ticks = np.arange(0, 1 + step / 2, step)
     axes.set_ylim(0, 1.0)
-    axes.set_yticks(ticks, labels=[f"{100 * t:.0f}%" for t in ticks])
+    axes.set_yticks(ticks, labels=[f"{100 * t:.0f}%" if scale == "percent" else f"{t:.1f}" for t in ticks])
     axes.grid(axis="y")
 
 
