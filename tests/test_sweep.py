@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from survival.cli import main
 from survival.errors import ConfigError, SurvivalError
+from survival.experiment import check
 from survival.experiment import run as runs
+from survival.experiment.checkable import where
 from survival.experiment.side_by_side import shares
-from survival.experiment.sweep import points
+from survival.experiment.sweep import Point, points
 from survival.report.tables import read_csv
 from survival.simulate import simulate
 
@@ -201,3 +204,93 @@ def test_two_configs_cannot_write_one_folder(project: Path, tmp_path: Path) -> N
     other = written(project, yaml.safe_dump({**yaml.safe_load(CONFIG), "name": "one"}), "other")
     with pytest.raises(SurvivalError, match="two configs write it"):
         run(one, other, results=tmp_path / "results")
+
+
+CHECKED = """\
+study: cohort_retention
+data:
+  tables:
+    customers:     {path: data/customers.parquet}
+    subscriptions: {path: data/subscriptions.parquet}
+    usage:         {path: data/usage.parquet}
+  observed: {from: 2023-01-01, until: 2024-12-31}
+churn:
+  silence: {kind: inactivity, window: 30}
+indicators:
+  low: {kind: usage, window: 28, below: 3}
+model: {formula: low}
+allow: {circularity: on purpose}
+"""
+
+
+def checks(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *more: str
+) -> tuple[int, str]:
+    """Exit code, and what the check prints: of a wrong config what is wrong."""
+    monkeypatch.setattr("sys.argv", ["survival", "check", str(path), *more])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, steps = capsys.readouterr()
+    return int(ended.value.code or 0), out or steps
+
+
+def test_a_check_looks_at_every_combination_and_reads_the_data_once(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read, audits = [], []
+    opening, auditing = check.open_tables, check.audited
+    monkeypatch.setattr(check, "open_tables", lambda *a, **k: read.append(1) or opening(*a, **k))
+    monkeypatch.setattr(check, "audited", lambda *a, **k: audits.append(1) or auditing(*a, **k))
+    sweep = "sweep: {churn.silence.window: [30, 60], indicators.low.lag: [0, 35], level: [0.9, 0.95]}\n"
+    path = written(project, CHECKED + sweep)
+    code, text = checks(path, monkeypatch, capsys)
+    assert code == 0
+    assert len(read) == 1
+    assert len(audits) == 4, "the level moves nothing that is audited"
+    parts = re.findall(r"warning: circularity \(low\): .* lag of (\d+) .* window of (\d+).*\n  (where .*)\n", text)
+    assert parts == [
+        ("0", "30", "where window is 30 and lag is 0"),
+        ("0", "60", "where window is 60 and lag is 0"),
+        ("35", "60", "where window is 60 and lag is 35"),
+    ]
+    assert text.count("  allowed: on purpose") == 3
+    assert re.search(r"\d+ found in 8 combinations$", text.rstrip())
+    at_risk = [
+        re.search(r"where .*", line) for line in text.splitlines() if line.split()[:3] == ["silence", "at", "risk"]
+    ]
+    said = [found.group() for found in at_risk if found]  # the warm-up, and so who is at risk, depends on both
+    assert said == [f"where window is {w} and lag is {lag}" for w in (30, 60) for lag in (0, 35)], text
+
+    value = json.loads(checks(path, monkeypatch, capsys, "--json", "--set", "allow=null", "--set", "strict=true")[1])
+    assert value["ok"] is False
+    assert [one["ok"] for one in value["combinations"]] == [False, False, True, True, False, False, False, False]
+    found = [f for f in value["findings"] if f["id"] == "circularity"]
+    assert [f["combinations"] for f in found] == [
+        [f"window={w}--lag={lag}--level={level}" for level in (0.9, 0.95)] for w, lag in ((30, 0), (60, 0), (60, 35))
+    ]
+    assert {len(row["combinations"]) for row in value["ledger"]} == {8}
+
+
+def test_a_check_of_a_sweep_says_each_problem_once_and_where(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = "seeed: 1\nsweep:\n  model.ties: [efron, breslow]\n  churn.silence.window: [30, -3, 60]\n"
+    code, text = checks(written(project, CHECKED + sweep), monkeypatch, capsys)
+    assert code == 2
+    assert "choices.yaml: 2 problems" in text
+    assert text.count("seeed: unknown key. Did you mean 'seed'?") == 1
+    assert re.search(r"line 17, churn.silence.window: got -3; .* \[where window is -3\]", text)
+    late = CHECKED + "sweep: {data.observed.until: [2024-12-31, 2001-12-31], level: [0.9, 0.95]}\n"
+    code, text = checks(written(project, late.replace("from: 2023-01-01, ", "")), monkeypatch, capsys)
+    assert code == 2
+    assert len(re.findall(r"nobody is left of .* \[where until is 2001-12-31\]", text)) == 1
+    assert text.count("until = 2024-12-31, level = 0.9 and 1 like it") == 1
+
+
+def test_which_combinations() -> None:
+    grid = [Point((), f"{a}{b}", (("a", a), ("b", b))) for a in "xyz" for b in "12"]
+    assert where(grid, set(range(6))) == ""
+    assert where(grid, {0, 1, 4, 5}) == "where a is x or z"
+    assert where(grid, {1, 3}) == "where a is x or y and b is 2"
+    assert where(grid, {0, 3}) == "in 2 of 6 combinations (a = x, b = 1; a = y, b = 2)"
+    assert where(grid, {0, 1, 2, 3, 4}).endswith("; a = y, b = 2; and 1 more)")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from survival.audit import Case, audit, look_ahead
 from survival.errors import AuditError
+from survival.experiment.config import Experiment
 from survival.experiment.formulas import formula_of
 from survival.experiment.study import Study
 from survival.findings import Finding
@@ -41,15 +44,15 @@ def _case(study: Study, name: str) -> Case:
     )
 
 
-def refused(study: Study) -> tuple[Finding, ...]:
-    """Findings that stop a run: errors, and with `strict: true` warnings, that `allow` does not name."""
-    grave = ("error", "warning") if study.config.strict else ("error",)
-    return tuple(f for f in study.findings() if f.severity in grave and not f.allowed)
+def stopping(config: Experiment, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those that stop a run: errors, and with `strict: true` warnings, that `allow` does not name."""
+    grave = ("error", "warning") if config.strict else ("error",)
+    return tuple(f for f in findings if f.severity in grave and not f.allowed)
 
 
 def refuse(study: Study) -> None:
     """Raises AuditError with every finding that stops the run."""
-    found = refused(study)
+    found = stopping(study.config, study.findings())
     if not found:
         return
     why = " (strict: true)" if study.config.strict else ""

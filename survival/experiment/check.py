@@ -1,62 +1,128 @@
-"""`survival check`: read a config and its data, say what was set aside and what the audit finds, fit nothing."""
+"""`survival check`: read a config and its data, say what was set aside and what the audit finds, fit nothing.
+
+Of a config with `sweep:` every combination is checked: tables are read once for all that read the same, what is built from them
+once for all that build the same, and each finding and each problem is said once, with the combinations that have it.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
 
-from survival.churn import combined, combining_mistakes
-from survival.data import open_tables
-from survival.errors import ArgumentError, DataError, SurvivalError
-from survival.experiment.auditing import audited, refused
-from survival.experiment.columns import located, name_problems, period_problems
-from survival.experiment.config import Experiment, ModelSpec, load_partly
-from survival.experiment.problems import render
+from survival.data import Tables, open_tables
+from survival.errors import DataError, SurvivalError
+from survival.experiment.auditing import audited, stopping
+from survival.experiment.checkable import Checkable, checkable, said_once, table_problems, where
+from survival.experiment.columns import located
+from survival.experiment.config import Experiment
+from survival.experiment.episode_cache import EpisodeCache
+from survival.experiment.fingerprints import hash_of
+from survival.experiment.problems import located_lines, titled_lines
 from survival.experiment.progress import Steps, steps
-from survival.experiment.references import formula_names
-from survival.experiment.run import known_studies, project_root
-from survival.experiment.source import Source
-from survival.experiment.study import Study, needed, opened, wanted
+from survival.experiment.run import project_root
+from survival.experiment.study import Study, needed, wanted
+from survival.experiment.sweep import WHOLE, Point, points
 from survival.findings import Finding
 
+# Keys that neither tables nor audit depend on: combinations that differ in these only are built once.
+_AFTER_THE_AUDIT = (
+    "name", "title", "labels", "figures", "keep_episodes", "keep_customers", "level", "retention", "beyond", "lag_profile",
+    "sensitivity", "seed", "allow", "strict",
+)  # fmt: skip
+_COMBINATIONS = "combinations"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(eq=False)
 class Checked:
-    """What a check says: how many rows were used, who is at risk, what was found, and what would stop a run."""
+    """What a check says, by what it says: value -> numbers of the combinations that have it (of `points`).
+
+    rows of the ledger and of who is at risk (as tuples, with the columns' names), findings, and those that would stop a run.
+    """
 
     path: Path
-    ledger: pd.DataFrame
-    at_risk: pd.DataFrame
-    findings: tuple[Finding, ...]
-    refused: tuple[Finding, ...]
+    points: Sequence[Point]
+    columns: dict[str, list[str]] = field(default_factory=dict)  # of ledger, at_risk
+    held: dict[str, dict[Hashable, set[int]]] = field(default_factory=dict)
+
+    def add(self, number: int, what: str, values: Iterable[Hashable]) -> None:
+        """Combination `number` has these."""
+        for value in values:
+            self.held.setdefault(what, {}).setdefault(value, set()).add(number)
+
+    def add_rows(self, number: int, what: str, frame: pd.DataFrame) -> None:
+        """Combination `number` has the rows of this frame."""
+        self.columns[what] = list(frame.columns)
+        rows = frame.astype(object).where(frame.notna(), None)
+        self.add(number, what, rows.itertuples(index=False, name=None))
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether there are combinations to tell apart."""
+        return list(self.points) != [WHOLE]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing stops a run of any combination."""
+        return not self.held.get("refused")
+
+    def rows(self, what: str) -> pd.DataFrame:
+        """A row once; of a sweep with the combinations that have it, where not all do."""
+        held = self.held.get(what, {})
+        frame = pd.DataFrame(list(held), columns=self.columns[what])
+        said = [where(self.points, among) for among in held.values()]
+        frame = frame.assign(**{_COMBINATIONS: said}) if any(said) else frame
+        return frame.sort_values(frame.columns[0], key=lambda first: pd.factorize(first)[0], kind="stable")
 
     def as_json(self) -> str:
-        """One JSON object: config, ok, findings, at_risk, ledger."""
-        value = {
-            "config": str(self.path),
-            "ok": not self.refused,
-            "findings": [finding.row() for finding in self.findings],
-            "at_risk": _records(self.at_risk),
-            "ledger": _records(self.ledger),
-        }
+        """One JSON object: config, ok, findings, at_risk, ledger; of a sweep also its combinations, and which have what."""
+        value: dict[str, Any] = {"config": str(self.path), "ok": self.ok}
+        if self.is_sweep:
+            stopped = set().union(*self.held.get("refused", {}).values())
+            value[_COMBINATIONS] = [
+                {"name": point.suffix.removeprefix("--"), "values": dict(point.values), "ok": i not in stopped}
+                for i, point in enumerate(self.points)
+            ]
+        findings = [(finding.row(), among) for finding, among in self._findings()]
+        value["findings"] = [row | self._which(among) for row, among in findings]
+        value |= {name: self._records(name) for name in ("at_risk", "ledger")}
         return json.dumps(value, indent=2, ensure_ascii=False)
 
     def as_text(self) -> str:
         """The same to read: the most severe findings last, where the eye is."""
         order = {"note": 0, "warning": 1, "error": 2}
-        parts = [_table("Rows read, used and set aside", self.ledger), _table("Customers at risk", self.at_risk)]
-        for finding in sorted(self.findings, key=lambda f: order[f.severity]):
+        titles = {"ledger": "Rows read, used and set aside", "at_risk": "Customers at risk"}
+        parts = [_table(title, self.rows(name)) for name, title in titles.items()]
+        found = list(self._findings())
+        if self.is_sweep:  # what several combinations have in variants stands together
+            found.sort(key=lambda held: (held[0].id, held[0].subject))
+        for finding, among in sorted(found, key=lambda held: order[held[0].severity]):
+            at = where(self.points, among)
             parts.append(f"{finding.severity}: {finding.id} ({finding.subject}): {finding.message}")
+            parts += [f"  {at}"] if at else []
             parts += [f"  allowed: {finding.allowed}"] if finding.allowed else []
-        n = len(self.findings)
-        stops = f", {len(self.refused)} of which would stop a run" if self.refused else ""
-        return "\n".join([*parts, f"{self.path}: {n if n else 'nothing'} found{stops}"])
+        stops = f", {len(self.held['refused'])} of which would stop a run" if not self.ok else ""
+        of = f" in {len(self.points)} combinations" if self.is_sweep else ""
+        return "\n".join([*parts, f"{self.path}: {len(found) or 'nothing'} found{of}{stops}"])
+
+    def _findings(self) -> Iterator[tuple[Finding, set[int]]]:
+        for finding, among in self.held.get("findings", {}).items():
+            assert isinstance(finding, Finding)
+            yield finding, among
+
+    def _which(self, among: set[int]) -> dict[str, list[str]]:
+        names = [self.points[i].suffix.removeprefix("--") for i in sorted(among)]
+        return {_COMBINATIONS: names} if self.is_sweep else {}
+
+    def _records(self, what: str) -> list[dict[str, Any]]:
+        held = self.held.get(what, {})
+        rows = json.loads(pd.DataFrame(list(held), columns=self.columns[what]).to_json(orient="records"))
+        return [row | self._which(among) for row, among in zip(rows, held.values())]
 
 
 def check(
@@ -75,66 +141,96 @@ def check(
         print(json.dumps({"config": str(config), "ok": False, "problems": lines}, indent=2, ensure_ascii=False))
         return False
     print(checked.as_json() if as_json else checked.as_text())
-    return not checked.refused
+    return checked.ok
 
 
 def _checked(path: Path, overrides: Sequence[str], console: Console, rebuild: bool) -> Checked:
-    root = project_root(path)
-    experiment, source, problems = load_partly(path, overrides, list(known_studies(path, overrides, root)))
-    usable = _usable(experiment) if problems else experiment
-    named = name_problems(usable, root) if usable is not None else []
-    problems = problems + [p for p in named if p not in problems]
+    root, grid = project_root(path), points(path, overrides)
+    every = [checkable(path, overrides, root, point) for point in grid]
     with steps(console) as step:
-        if problems:
-            said = [render(path, source, problems), *(_of_the_tables(usable, source, root, step) if usable else [])]
-            raise SurvivalError("\n".join(said))
-        assert experiment is not None  # or there was a problem
-        try:
-            with opened(experiment, root, step) as study:
-                at_risk = _at_risk(study)
-                findings = audited(study, rebuild=rebuild)
-                return Checked(path, study.tables.ledger, at_risk, findings, refused(study))
-        except DataError as error:
-            raise located(error, source) from None
+        if any(one.problems for one in every):
+            raise SurvivalError("\n".join(_problems(path, every, root, step)))
+        checked, failed = Checked(path, grid), list[tuple[int, str]]()
+        for alike in _alike(every, _reads).values():
+            try:
+                _look(checked, failed, every, alike, root, step, rebuild)
+            except DataError as error:
+                said = str(located(error, every[alike[0]].source)).splitlines()
+                failed += [(number, line) for number in alike for line in said]
+        if failed:
+            raise SurvivalError("\n".join(said_once(grid, sorted(failed, key=lambda one: one[0]))))
+    return checked
 
 
-def _usable(experiment: Experiment | None) -> Experiment | None:
-    """The experiment without what is named among its problems and would hide others: its tables can still be checked.
-
-    A formula that cannot be read, definitions that cannot be combined.
-    """
-    if experiment is None:
-        return None
-    churn = dict(experiment.churn)
-    while broken := [name for name, _ in combining_mistakes(churn)]:
-        churn = {name: definition for name, definition in churn.items() if name not in broken}
-    if not churn:
-        return None
-    model = experiment.model
-    try:
-        formula_names(model.formula)
-    except ArgumentError:
-        model = model.model_copy(update={"formula": None})
-    modelled = [name for name in experiment.modelled if name in churn]
-    model = model.model_copy(update={"churn": tuple(modelled or churn)})
-    return experiment.model_copy(update={"churn": combined(churn), "model": model})
+def _problems(path: Path, every: Sequence[Checkable], root: Path, step: Steps) -> list[str]:
+    """Every problem of every combination, and of the tables of those that can be read."""
+    grid = [one.point for one in every]
+    written = sorted({(*line, i) for i, one in enumerate(every) for line in located_lines(one.source, one.problems)})
+    config = titled_lines(path, said_once(grid, [(number, text) for _, text, number in written]))
+    usable = {i: one.usable for i, one in enumerate(every) if one.usable is not None}
+    tables: list[tuple[int, str]] = []
+    for alike in _alike(every, _reads, among=list(usable)).values():
+        said = table_problems(usable[alike[0]], every[alike[0]].source, root, step)
+        tables += [(number, line) for number in alike for line in said]
+    return [*config, *said_once(grid, tables)]
 
 
-def _of_the_tables(experiment: Experiment, source: Source, root: Path, step: Steps) -> list[str]:
-    """What is wrong with the tables, apart from what the config names wrongly."""
-    data = experiment.data
-    if period_problems(experiment):  # said already
-        data = data.model_copy(update={"observed": data.observed.model_copy(update={"from_": None})})
-    known = [name for name in formula_names(experiment.model.formula) if name in experiment.indicators]
-    model = ModelSpec(churn=experiment.model.churn, formula=" + ".join(known) or None)
-    safe = experiment.model_copy(update={"model": model, "cohorts": None, "data": data})
-    need = {name: columns for name, columns in needed(safe).items() if name in data.tables}
+def _alike(every: Sequence[Checkable], key: Any, among: Sequence[int] | None = None) -> dict[str, list[int]]:
+    """Numbers of the combinations that have the same key, in their order."""
+    found: dict[str, list[int]] = {}
+    for number in range(len(every)) if among is None else among:
+        found.setdefault(key(every[number].usable), []).append(number)
+    return found
+
+
+def _reads(experiment: Experiment) -> str:
+    """What is read of which tables."""
+    columns = [
+        {table: sorted(names) for table, names in part.items()} for part in (needed(experiment), wanted(experiment))
+    ]
+    return hash_of([experiment.data.model_dump(mode="json"), *columns])
+
+
+def _builds(experiment: Experiment) -> str:
+    """What spells, episodes and audit depend on."""
+    return hash_of({key: value for key, value in experiment.resolved().items() if key not in _AFTER_THE_AUDIT})
+
+
+def _look(
+    checked: Checked, failed: list[tuple[int, str]], every: Sequence[Checkable], alike: Sequence[int], root: Path, step: Steps,
+    rebuild: bool,
+) -> None:  # fmt: skip
+    """Combinations that read the same: the tables once, and spells, episodes and audit once for those that build the same."""
+    first = every[alike[0]].experiment
+    assert first is not None  # or it had a problem
     step("reading and checking the tables")
-    try:
-        open_tables(data, root=root, need=need, optional=wanted(safe)).close()
-    except DataError as error:
-        return [str(located(error, source))]
-    return []
+    with open_tables(first.data, root=root, need=needed(first), optional=wanted(first)) as tables:
+        for same in _alike(every, _builds, alike).values():
+            one = every[same[0]]
+            if one.point.values:
+                like = f" and {len(same) - 1} like it" if len(same) > 1 else ""
+                step(f"{', '.join(f'{key} = {value}' for key, value in one.point.values)}{like}")
+            try:
+                _audit(checked, every, same, tables, root, step, rebuild)
+            except DataError as error:
+                failed += [(n, line) for n in same for line in str(located(error, one.source)).splitlines()]
+
+
+def _audit(
+    checked: Checked, every: Sequence[Checkable], same: Sequence[int], tables: Tables, root: Path, step: Steps, rebuild: bool
+) -> None:  # fmt: skip
+    config = every[same[0]].experiment
+    assert config is not None
+    study = Study(config, tables, step, EpisodeCache.of(root))
+    at_risk, findings = _at_risk(study), audited(study, rebuild=rebuild)
+    for number in same:
+        mine = every[number].experiment
+        assert mine is not None
+        allowed = tuple(replace(finding, allowed=mine.allow.get(finding.id, "")) for finding in findings)
+        checked.add_rows(number, "ledger", study.tables.ledger)
+        checked.add_rows(number, "at_risk", at_risk)
+        checked.add(number, "findings", allowed)
+        checked.add(number, "refused", stopping(mine, allowed))
 
 
 def _at_risk(study: Study) -> pd.DataFrame:
@@ -148,7 +244,3 @@ def _at_risk(study: Study) -> pd.DataFrame:
 
 def _table(title: str, frame: pd.DataFrame) -> str:
     return f"{title}\n{frame.to_string(index=False)}\n"
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return json.loads(frame.to_json(orient="records"))

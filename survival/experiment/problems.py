@@ -39,13 +39,22 @@ def listing(allowed: Iterable[str]) -> str:
 
 def render(path: Path, source: Source, problems: Sequence[Problem]) -> str:
     """One message for all problems, in the order in which their keys stand in the file."""
+    return "\n".join(titled_lines(path, [text for _, text in sorted(located_lines(source, problems))]))
+
+
+def located_lines(source: Source, problems: Iterable[Problem]) -> list[tuple[tuple[str, int], str]]:
+    """Each problem as a line of text, after the place (file, line) that sorts it."""
     lines = []
     for problem in problems:
         place = source.place(problem.path)
         key = ".".join(str(part) for part in problem.path)
         lines.append((_line_number(place), f"  {place}, {key}: {problem.message}"))
-    count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
-    return "\n".join([f"{path}: {count}", *(text for _, text in sorted(lines))])
+    return lines
+
+
+def titled_lines(path: Path, lines: Sequence[str]) -> list[str]:
+    """Lines of problems under the config's path and how many they are."""
+    return [f"{path}: {'1 problem' if len(lines) == 1 else f'{len(lines)} problems'}", *lines]
 
 
 def _line_number(place: str) -> tuple[str, int]:
