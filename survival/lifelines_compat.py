@@ -143,7 +143,8 @@ class CoxTimeVaryingFitter(lifelines.CoxTimeVaryingFitter):
         n = len(df)
         x, centre, scale, low, high = np.empty((n, 0)), *(np.empty(0),) * 4
         if columns:
-            x, centre, scale, low, high = standardised(columns, np.ones(1), float(n))
+            made = standardised(columns, np.ones(1), float(n))
+            x, centre, scale, low, high = made.x, made.centre, made.scale, made.low, made.high
         self._norm_mean, self._norm_std = pd.Series(centre, index=names), pd.Series(scale, index=names)
         events = rows["event"]
         if _suspect(x, scale, low == high, events.to_numpy()).any():  # lifelines finds the words, or that all is well

@@ -80,7 +80,7 @@ def cox_univariable(frame: Any, formula: str, **options: Any) -> dict[str, CoxFi
     fits = {}
     with one_blas_thread():
         data, settings = prepare(frame, *checked_options(formula, **options))
-        shared = shared_start(data, settings)
+        shared, data = shared_start(data, settings), data.by_column()
         for term, columns in data.coding.terms.items():
             try:
                 fits[term] = fit_columns(data, settings, columns, not_estimable != "raise", shared)

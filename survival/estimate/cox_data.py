@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from survival.errors import ArgumentError
 from survival.estimate.cox_options import Options, penalty_of
 from survival.estimate.design import Coding, design, formula_variables
 from survival.estimate.estimability import refuse_no_events
 from survival.estimate.risk_sets import Floats, Ints, RiskSets, episode_risk_sets, flow_risk_sets, sums_by
-from survival.estimate.standardise import standardised
+from survival.estimate.standardise import by_column, standardised
 from survival.estimate.tenure_effects import TenureCoding, by_tenure, cell_flows, cut_episodes
 from survival.flows.columns import column_names, complete, numbers, read_columns
 from survival.flows.frames import EpisodeArrays, arrays_of, pattern_codes
@@ -25,7 +26,7 @@ from survival.flows.table import Flows
 class CoxData:
     """n design rows (episodes, or patterns of flows) and p inner columns x = (user's - centre) / scale.
 
-    low, high (p,) the user's smallest and largest values;
+    low, high (p,) the user's smallest and largest values; two_valued (p,) whether there is none between;
     stratum (n,) codes or None; strata the labels of the S strata in sorted order and stratum_values their columns;
     episodes or flows are what the rows came from; unit (n,) codes and unit_labels (n,) of the clusters of the robust variance.
     rows is how many rows the user gave, weights not counted (the n of lifelines' penalty); penalty (p,) each column's.
@@ -38,6 +39,7 @@ class CoxData:
     scale: Floats
     low: Floats
     high: Floats
+    two_valued: NDArray[np.bool_]
     names: tuple[str, ...]
     coding: Coding | TenureCoding
     stratum: Ints | None
@@ -61,14 +63,23 @@ class CoxData:
             return self
         return replace(
             self,
-            x=np.ascontiguousarray(self.x[:, index]),
+            x=np.ascontiguousarray(self.x[:, index] if len(index) > 1 else self.x[:, index[0] : index[0] + 1]),
             centre=self.centre[index],
             scale=self.scale[index],
             low=self.low[index],
             high=self.high[index],
+            two_valued=self.two_valued[index],
             names=tuple(self.names[j] for j in index),
             penalty=self.penalty[index],
         )
+
+    def range(self) -> tuple[Floats, Floats]:
+        """(p,), (p,): the smallest and the largest values of x."""
+        return (self.low - self.centre) / self.scale, (self.high - self.centre) / self.scale
+
+    def by_column(self) -> CoxData:
+        """The same data with x in column order, for models of few of the columns."""
+        return replace(self, x=by_column(self.x))
 
     def at_risk(self) -> Floats:
         """(K,) customers' rows at risk at each slot's time, over all strata; of flows, their weight."""
@@ -194,12 +205,13 @@ def _centred(
 ) -> CoxData:  # fmt: skip
     """The columns centred and scaled, and all the rest. rows: how many episodes a design row is."""
     held = float(columns[0].size) if rows.size == 1 else float(rows.sum())
-    x, centre, scale, low, high = standardised(columns, rows, held)
+    made = standardised(columns, rows, held)
     penalty = penalty_of(options, coding.names, coding.terms)
     middle = 0.0 if offset is None else float((offset.min() + offset.max()) / 2)
     offset = None if offset is None else offset - middle
     labels = tuple(", ".join(map(str, row)) for row in values.itertuples(index=False, name=None))
     return CoxData(
-        sets, x, centre, scale, low, high, coding.names, coding, stratum, labels if len(values.columns) else ("all",),
+        sets, made.x, made.centre, made.scale, made.low, made.high, made.two_valued, coding.names, coding,
+        stratum, labels if len(values.columns) else ("all",),
         values, unit, unit_labels, episodes, flows, customers, n, person_time, penalty, offset, middle,
     )  # fmt: skip

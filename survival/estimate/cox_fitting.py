@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from survival.estimate.cox_fit import CoxFit
 from survival.estimate.cox_objective import FIRTH_NOISE, objective_of, penalties
 from survival.estimate.cox_options import Options
 from survival.estimate.elastic_net import maximise_penalised
+from survival.estimate.levels import Levels, factors
 from survival.estimate.newton import NOISE, Maximum, invert, maximise
 from survival.estimate.objectives import CoxPoint, Objective, Partial, PartialPoint, start_of
 from survival.estimate.partial_likelihood import Likelihood
@@ -24,17 +25,19 @@ from survival.estimate.risk_sets import Floats, Ints
 from survival.estimate.warm_start import ENOUGH, Preview, samples_of
 from survival.findings import Finding
 
+Start = tuple[Objective, CoxPoint, Floats]  # what is maximised, its point at beta = 0, and the information (p, p) there
+
 
 def fit_columns(
     data: CoxData, options: Options, columns: Sequence[int], drop: bool, shared: SharedStart | None = None
 ) -> CoxFit:
-    """Fit the model of these columns; with `drop`, without those that cannot be estimated. shared: beta = 0 of all columns, when
-    many models start there."""
+    """Fit the model of these columns; with `drop`, without those that cannot be estimated. shared: what is known of all columns,
+    when many models start at beta = 0."""
     kept, findings = list(columns), list(data.episodes.findings if data.episodes is not None else ())
     while True:
         part = data.columns(kept)
         try:
-            maximum = find_maximum(part, options, None if shared is None else shared.of(kept))
+            maximum = find_maximum(part, options, None if shared is None else shared.of(part, kept))
         except EstimationError as error:
             left = [j for j in kept if data.names[j] not in error.covariates]
             if not drop or not error.covariates or not left:
@@ -45,15 +48,10 @@ def fit_columns(
         return _result(data, part, options, columns, kept, maximum, tuple(findings))
 
 
-def find_maximum(data: CoxData, options: Options, start: tuple[CoxPoint, Floats] | None = None) -> Maximum[CoxPoint]:
-    """The maximum in the inner units, after the checks that name what has no estimate. start: the point at beta = 0 and its
-    information, where they are known."""
+def find_maximum(data: CoxData, options: Options, start: Callable[[], Start] | None = None) -> Maximum[CoxPoint]:
+    """The maximum in the inner units, after the checks that name what has no estimate. start: of a model that shares it."""
     estimability.refuse_constant(data.low, data.high, data.names)
-    objective = objective_of(data, options)
-    if start is None:
-        null = start_of(objective, data.x.shape[1])
-        start = null, objective.information(null)
-    null, null_information = start
+    objective, null, null_information = _start(data, options) if start is None else start()
     ridge, lasso = penalties(data, options)
     free = not options.firth and not (ridge + lasso).any()
     if not (ridge + lasso).all():
@@ -64,8 +62,7 @@ def find_maximum(data: CoxData, options: Options, start: tuple[CoxPoint, Floats]
             estimability.refuse_separated(data.sets, data.x, data.centre, data.scale, data.names, columns)
 
     if free:
-        inner = ((data.low - data.centre) / data.scale, (data.high - data.centre) / data.scale)
-        refuse_separated(estimability.separated_alone(data.sets, data.x, null.likelihood, *inner))
+        refuse_separated(estimability.separated_alone(data.sets, data.x, null.likelihood, *data.range()))
     if lasso.any():
         return maximise_penalised(objective, null, null, null_information, ridge, lasso)
     maximum = maximise(
@@ -82,23 +79,41 @@ def find_maximum(data: CoxData, options: Options, start: tuple[CoxPoint, Floats]
     )
     if maximum.runaway:
         refuse_separated(np.flatnonzero(estimability.leading(maximum.direction)))
-    return maximum
+    return replace(maximum, at=objective.complete(maximum.at)) if isinstance(objective, Levels) else maximum
+
+
+def _start(data: CoxData, options: Options) -> Start:
+    objective = objective_of(data, options)
+    null = start_of(objective, data.x.shape[1])
+    return objective, null, objective.information(null)
 
 
 @dataclass(frozen=True, eq=False)
 class SharedStart:
-    """The partial likelihood at beta = 0 and its information (p, p), of all columns: one pass for all models that start there."""
+    """The partial likelihood at beta = 0 and its information (p, p), of all columns: one pass for all models that start there.
+
+    factors: the terms, as columns, of which that pass already has every sum at any beta (`Levels`).
+    """
 
     point: Likelihood
     information: Floats
+    factors: frozenset[int]
 
-    def of(self, columns: Sequence[int]) -> tuple[CoxPoint, Floats]:
-        """The same of some columns."""
-        at, index = self.point, np.ix_(columns, columns)
-        sums = replace(at.sums, s1=at.sums.s1[:, columns], e1=at.sums.e1[:, columns])
-        return PartialPoint(replace(at, beta=at.beta[columns], score=at.score[columns], sums=sums)), self.information[
-            index
-        ]
+    def of(self, part: CoxData, columns: Sequence[int]) -> Callable[[], Start]:
+        """Where the model of some columns of a term begins."""
+        index = list(columns)
+
+        def start() -> Start:
+            at = self.point
+            sums = replace(at.sums, s1=at.sums.s1[:, index], e1=at.sums.e1[:, index])
+            held = replace(at, beta=at.beta[index], score=at.score[index], sums=sums)
+            information = self.information[np.ix_(index, index)]
+            if not self.factors.issuperset(index):
+                return Partial(part.sets, part.x, part.offset), PartialPoint(held), information
+            objective = Levels(part.sets, part.x, part.offset, *part.range(), held)
+            return objective, start_of(objective, len(index)), information
+
+        return start
 
 
 def shared_start(data: CoxData, options: Options) -> SharedStart | None:
@@ -107,12 +122,12 @@ def shared_start(data: CoxData, options: Options) -> SharedStart | None:
     if not isinstance(objective, Partial):
         return None
     null = start_of(objective, data.x.shape[1])
-    return SharedStart(null.likelihood, objective.information(null))
+    return SharedStart(null.likelihood, objective.information(null), factors(data))
 
 
 def _preview(data: CoxData, objective: Objective) -> dict[str, Any]:
     """Newton's options where there are so many rows that a sample of them is worth a look first."""
-    if not isinstance(objective, Partial):
+    if not isinstance(objective, Partial) or isinstance(objective, Levels):
         return {}
     samples = [Partial(*sample) for sample in samples_of(data.sets, data.x, data.offset)]
     if not samples:

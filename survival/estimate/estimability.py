@@ -20,6 +20,7 @@ from survival.estimate.risk_sets import Floats, Ints, RiskSets
 _NO_VARIATION = 1e-11  # information per event of a column scaled to variance 1, below which it is rounding
 _COLLINEAR = 1e-9  # 1 - R² of a column on the others, within the risk sets
 _EQUAL = 1e-10  # values this close, in standard deviations, are one value
+_FEW_EVENTS = 1000
 _DIRECTION = 1e-3  # share of the range by which a numerical direction may miss a true one
 _ROUNDING = 8 * float(np.finfo(np.float64).eps)
 
@@ -94,11 +95,16 @@ def separated_alone(sets: RiskSets, x: Floats, null: Likelihood, low: Floats, hi
     A column does when each event has the largest value of all (or each the smallest), but for the event times
     at which everybody has the opposite extreme.
     """
-    at_event = x[sets.event_row]
-    mean = (null.sums.s1 / np.where(sets.deaths > 0, null.sums.s0, 1.0)[:, None])[sets.event_slot]
-    up = ((at_event >= high - _EQUAL) | (mean <= low + _EQUAL)).all(axis=0)
-    down = ((at_event <= low + _EQUAL) | (mean >= high - _EQUAL)).all(axis=0)
-    return np.flatnonzero(up | down)
+    mean = null.sums.s1 / np.where(sets.deaths > 0, null.sums.s0, 1.0)[:, None]
+    left = np.arange(x.shape[1])
+    for some in (slice(_FEW_EVENTS), slice(None)):  # a few events clear most columns
+        at_event, there = x[sets.event_row[some]][:, left], mean[sets.event_slot[some]][:, left]
+        up = ((at_event >= high[left] - _EQUAL) | (there <= low[left] + _EQUAL)).all(axis=0)
+        down = ((at_event <= low[left] + _EQUAL) | (there >= high[left] - _EQUAL)).all(axis=0)
+        left = left[up | down]
+        if not left.size:
+            break
+    return left
 
 
 def is_recession(sets: RiskSets, x: Floats, direction: Floats) -> bool:

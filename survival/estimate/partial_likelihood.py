@@ -84,13 +84,19 @@ def evaluate(
             sums = RiskSums(_at_risk(s0, sets), _at_risk(s1, sets), e0, e1)
         else:  # start again with the largest linear predictor at 0
             shift = float((x @ beta if offset is None else x @ beta + offset).max())
+    offsets = 0.0 if offset is None else float(sets.event_weight @ offset[sets.event_row])
+    return from_sums(sets, event_sum, beta, risk, shift, sums, offsets)
+
+
+def from_sums(
+    sets: RiskSets, event_sum: Floats, beta: Floats, risk: Floats, shift: float, sums: RiskSums, offsets: float
+) -> Likelihood | None:
+    """The likelihood that the sums make; offsets: the weighted sum of the events' offsets. None where it is not finite."""
     moments = tie_moments(sets, sums.s0, sums.e0)
     if moments is None:
         return None
     expected = moments.d1 @ sums.s1 - moments.d1c @ sums.e1
-    value = float(event_sum @ beta - moments.log_d.sum() - shift * sets.event_total.sum())
-    if offset is not None:
-        value += float(sets.event_weight @ offset[sets.event_row])
+    value = float(event_sum @ beta - moments.log_d.sum() - shift * sets.event_total.sum()) + offsets
     return Likelihood(beta, value, event_sum - expected, risk, shift, sums, moments)
 
 
@@ -217,13 +223,18 @@ def tie_moments(sets: RiskSets, s0: Floats, e0: Floats) -> TieMoments | None:
 def information(sets: RiskSets, x: Floats, at: Likelihood, time_weight: Floats | None = None) -> Floats:
     """(p, p) observed information; with time_weight g (K,) the sum over event times of g_k V_k."""
     g = np.ones(sets.slots) if time_weight is None else time_weight
+    m = at.moments
+    return less_between(_gram(sets, x, at.risk, cumulative(g * m.d1), g * m.d1c), at, g)
+
+
+def less_between(total: Floats, at: Likelihood, g: Floats) -> Floats:
+    """(p, p) information: the cross-product over all at risk, minus that of the means of the risk sets, with weights g (K,)."""
     m, s1, e1 = at.moments, at.sums.s1, at.sums.e1
-    total = _gram(sets, x, at.risk, cumulative(g * m.d1), g * m.d1c)
     between = s1.T @ ((g * m.d2)[:, None] * s1)
-    if sets.tied.size:
+    if m.d2c.any():
         cross = s1.T @ ((g * m.d2c)[:, None] * e1)
         between += e1.T @ ((g * m.d2cc)[:, None] * e1) - cross - cross.T
-    total -= between
+    total = total - between
     return (total + total.T) / 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -12,18 +13,30 @@ from survival.estimate.parallel import WORTH, over_rows, together
 
 Floats = NDArray[np.float64]
 
+Flags = NDArray[np.bool_]
+
 _BLOCK = 8192  # values of a column that stay in cache; BLAS sums so few without threads of its own
+_ROUNDING = 1e-14  # of sums of squares, relative
 
 
-def standardised(columns: Sequence[Floats], rows: Floats, n: float) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """The columns (n,) as a matrix (n, p) of mean 0 and variance 1 (1/(n - 1)), in row order.
+@dataclass(frozen=True, eq=False)
+class Standardised:
+    """x (n, p) of mean 0 and variance 1 (1/(n - 1)), in row order, and of each column before (p,): mean, standard deviation (1
+    where it is 0), smallest, largest, and whether it has no value between these two (to a rounding error of its variance)."""
 
-    rows: (n,) or (1,) how many episodes each row stands for, n in all. Returns the matrix, and (p,) each: mean, standard
-    deviation (1 where it is 0), smallest, largest.
-    """
+    x: Floats
+    centre: Floats
+    scale: Floats
+    low: Floats
+    high: Floats
+    two_valued: Flags
+
+
+def standardised(columns: Sequence[Floats], rows: Floats, n: float) -> Standardised:
+    """The columns (n,) as a matrix. rows: (n,) or (1,) how many episodes each row stands for, n in all."""
     tasks = [partial(_moments, column, rows, n) for column in columns]
     moments = together(tasks) if columns[0].size >= WORTH else [task() for task in tasks]
-    centre, scale, low, high = np.array(moments).T.copy()
+    centre, scale, low, high, two_valued = np.array(moments).T.copy()
     scale[(scale <= 0) | (low == high)] = 1.0
     x, inverse = np.empty((columns[0].size, len(columns))), 1.0 / scale
 
@@ -38,11 +51,24 @@ def standardised(columns: Sequence[Floats], rows: Floats, n: float) -> tuple[Flo
             x[i:end] = block[:, : end - i].T
 
     over_rows(fill, len(x), _BLOCK)
-    return x, centre, scale, low, high
+    return Standardised(x, centre, scale, low, high, two_valued > 0)
 
 
-def _moments(column: Floats, rows: Floats, n: float) -> tuple[float, float, float, float]:
-    """Mean, standard deviation, smallest, largest."""
+def by_column(x: Floats) -> Floats:
+    """x (n, p) in column order, from row order."""
+    turned = np.empty(x.shape[::-1])
+
+    def fill(part: slice) -> None:
+        for i in range(part.start, part.stop, _BLOCK):
+            rows = slice(i, min(i + _BLOCK, part.stop))
+            turned[:, rows] = x[rows].T
+
+    over_rows(fill, len(x), _BLOCK)
+    return turned.T
+
+
+def _moments(column: Floats, rows: Floats, n: float) -> tuple[float, float, float, float, bool]:
+    """Mean, standard deviation, smallest, largest, whether no value is between."""
     total = squares = 0.0
     low, high = np.inf, -np.inf
     held = np.empty((2, _BLOCK))
@@ -56,4 +82,8 @@ def _moments(column: Floats, rows: Floats, n: float) -> tuple[float, float, floa
         low, high = min(low, float(values.min())), max(high, float(values.max()))
     shift = total / n
     variance = max(squares - total * shift, 0.0) / max(n - 1.0, 1.0)
-    return float(column[0] + shift), float(np.sqrt(variance)), low, high
+    # The sum of (value - smallest) x (largest - value), all of them 0 or more.
+    bottom, top = low - float(column[0]), high - float(column[0])
+    between = (bottom + top) * total - squares - n * bottom * top
+    two_valued = between <= _ROUNDING * n * (top - bottom) ** 2
+    return float(column[0] + shift), float(np.sqrt(variance)), low, high, two_valued
