@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from survival.errors import EstimationError
 from survival.estimate import concordance as concordance_module
+from survival.estimate import dominance
 from survival.estimate.concordance import concordance
 from survival.estimate.cox import cox, cox_univariable
 from survival.estimate.cox_fit import CoxFit
@@ -258,9 +260,9 @@ def plain_concordance(frame: pd.DataFrame, score: np.ndarray) -> tuple[float, fl
 
 
 @settings(max_examples=25, deadline=None)
-@given(seeds, st.integers(2, 60), st.sampled_from([7, 40, 500_000]))
-def test_concordance_counts_pairs(seed: int, customers: int, cells: int) -> None:
-    """Also with grids of a few cells, so that many blocks and many grids are passed through."""
+@given(seeds, st.integers(2, 60), st.sampled_from([(0, 3, 2), (1, 40, 7), (5, 131_072, 16_384)]))
+def test_concordance_counts_pairs(seed: int, customers: int, sizes: tuple[int, int, int]) -> None:
+    """Also with blocks of one or two events and parts of a few rows, so that many of each are passed through."""
     frame = company(seed, customers)
     if not frame["event"].any():
         reject()
@@ -268,12 +270,13 @@ def test_concordance_counts_pairs(seed: int, customers: int, cells: int) -> None
     score = rng.integers(0, rng.integers(2, 3 * customers), len(frame)).astype(float)
     sets, _ = kernel(frame, "efron")
     unit = frame["customer"].to_numpy()
-    before = concordance_module._CELLS
-    concordance_module._CELLS = cells
-    try:
+    bits, rows, chunk = sizes
+    with (
+        mock.patch.object(dominance, "_BITS", (bits, bits)),
+        mock.patch.object(dominance, "_CHUNK", chunk),
+        mock.patch.object(concordance_module, "_ROWS", rows),
+    ):
         ours = concordance(sets, score, frame["weight"].to_numpy(), unit)
-    finally:
-        concordance_module._CELLS = before
     if ours.concordant + ours.discordant + ours.tied == 0:
         reject()
     value, error = plain_concordance(frame, score)
