@@ -253,7 +253,8 @@ def test_figures_redraw_from_their_tables(results: Path) -> None:
     incidence = read_csv(tables / "cumulative_incidence.csv")
     again("causes_cancellation", stacked_incidence(incidence))
     tail = pd.read_csv(tables / "extrapolated_cancellation.csv", float_precision="round_trip")
-    again("extrapolated_cancellation", extrapolated_retention(tail))
+    observed = pd.read_csv(tables / "observed_cancellation.csv", float_precision="round_trip")
+    again("extrapolated_cancellation", extrapolated_retention(tail, observed, rows=("at_risk",)))
     assert csv_text(incidence) == (tables / "cumulative_incidence.csv").read_text()
 
 

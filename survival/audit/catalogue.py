@@ -60,6 +60,7 @@ CATALOGUE: dict[str, str] = {
     "landmark-beyond-data": "a landmark that was not observed",
     "later-stays-selected": "later stays of those who came back",
     "no-band": "a curve without a simultaneous band",
+    "no-p-value": "a figure without the test that was asked for",
     "no-model": "a model that cannot be estimated",
     "no-permutation-test": "a permutation test that could not be made",
     "no-returns": "returns that cannot be shown",

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 from survival.errors import EstimationError
+from survival.estimate.kaplan_meier import kaplan_meier
 from survival.estimate.tails import YEAR, Tails, extrapolate
+from survival.experiment.curve_figures import axis_options, medians, no_test, options_said, tail_band
 from survival.experiment.study import Study
 from survival.findings import Finding
 from survival.plot.numbers import confidence, count, decimal, percent
@@ -33,6 +35,8 @@ def tail_blocks(study: Study, name: str, mrr: float | None) -> list[Block]:
         return []
     study.used("tails", *(["shifted beta geometric"] if how.period else []))
     chosen = model_name(tail.chosen.name)
+    observed = kaplan_meier(study.flows(name), level=study.config.level)
+    no_test(study, name, "churn_rate draws one curve for all customers, so there is nothing to test")
     text = (
         f"Observed to day {count(tail.splice)} ({how.min_at_risk} customers at risk); beyond that a model speaks. Each was fitted to "
         f"the first {count(tail.cut)} days and judged by what it foretold after them; the {chosen} was off least. Everything in this "
@@ -45,11 +49,18 @@ def tail_blocks(study: Study, name: str, mrr: float | None) -> list[Block]:
             name=f"extrapolated_{slug}",
             title=f"Retention, observed and extrapolated, {name}",
             caption=f"Solid: Kaplan-Meier. Dashed, on shaded ground: extrapolated by the {chosen} model; its band holds only if "
-            "one of the models that the time after the cut does not tell apart does.",
+            f"one of the models that the time after the cut does not tell apart does. {options_said(study, marks=False)}".strip(),
             alt=f"Retention under {name}: observed, then extrapolated to {_years(how.horizon)}; the numbers are in the table of that name.",
-            figure=extrapolated_retention(made.tidy()),
-            source=(f"extrapolated_{slug}",),
+            figure=extrapolated_retention(
+                made.tidy(),
+                observed.tidy(),
+                medians=medians(study, [(name, observed)], "by"),
+                band=tail_band(study),
+                **axis_options(study),
+            ),
+            source=(f"extrapolated_{slug}", f"observed_{slug}"),
         ),
+        Table(f"observed_{slug}", "Retention curve of all customers", observed.tidy(), shown=False),
         Table(f"extrapolated_{slug}", "Retention with its tail", made.tidy(), shown=False),
         _models(made, slug),
         _value(study, made, slug, mrr),

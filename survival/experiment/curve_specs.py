@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -13,6 +14,56 @@ from survival.spec import Spec
 
 Days = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class CurveFigureSpec(Spec):
+    """How the figures of retention curves are drawn: what stands under the axis and on the curves, and the axis itself."""
+
+    rows: tuple[Literal["at_risk", "churned", "censored"], ...] = Field(
+        ("at_risk",), description="tables under the axis; churned and censored are cumulative; []: none"
+    )
+    p_value: bool = Field(False, description="the first of `tests`, and the trend over ordered cohorts, on the figure")
+    median: bool = Field(False, description="lines down from one half to each median tenure, with its value")
+    unit: Literal["days", "months", "years"] | None = Field(
+        None,
+        description="of the axis, and of `breaks` and `until`; default: months with days below, the others in days",
+    )
+    breaks: float | tuple[float, ...] | None = Field(None, description="step of the ticks, or the ticks themselves")
+    until: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="end of the axis; default: where the curves end"
+    )
+    band: Literal["pointwise", "simultaneous", "none"] = Field(
+        "pointwise", description="simultaneous: of the kind in `bands`, equal precision without one"
+    )
+    censor_marks: bool = Field(False, description="a stroke on the curve where somebody's observation ended")
+    scale: Literal["percent", "share"] = Field("percent", description="of the y axis: 0 to 100% or 0 to 1")
+
+    @field_validator("rows", mode="before")
+    @classmethod
+    def _one_row_is_a_list(cls, rows: object) -> object:
+        return (rows,) if isinstance(rows, str) else rows
+
+    @field_validator("breaks", mode="before")
+    @classmethod
+    def _step_or_ticks(cls, breaks: object) -> object:
+        several = isinstance(breaks, list | tuple)
+        values = breaks if isinstance(breaks, list | tuple) else () if breaks is None else (breaks,)
+        right = all(
+            isinstance(v, int | float)
+            and not isinstance(v, bool)
+            and math.isfinite(v)
+            and (v >= 0 if several else v > 0)
+            for v in values
+        )
+        if not right or (several and not values):
+            raise ValueError(f"give a step above 0, such as 90, or the ticks, such as [0, 90, 365]; got {breaks!r}")
+        return tuple(values) if several else breaks
+
+    @model_validator(mode="after")
+    def _drawable(self) -> Self:
+        if len(set(self.rows)) < len(self.rows):
+            raise ValueError(f"rows: each once; got {', '.join(self.rows)}")
+        return self
 
 
 class RetentionSpec(Spec):
@@ -56,6 +107,7 @@ class RetentionSpec(Spec):
     )
     revenue: bool = Field(True, description="revenue beside customers, where subscriptions have mrr")
     billing: bool = Field(True, description="hazard by billing cycle, where subscriptions have billing periods")
+    figure: CurveFigureSpec = CurveFigureSpec()
     mask_below: int = Field(10, ge=0, description="cells of the cohort triangle with fewer customers show no number")
 
     @field_validator("tests")

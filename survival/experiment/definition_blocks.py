@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from survival.experiment.curve_figures import bands_said, curve_options, medians, no_test, options_said, whole_bands
 from survival.experiment.definition_ratios import changes, ratio_blocks, unchanged
 from survival.experiment.definitions import (
     UNDER_ALL,
@@ -24,7 +25,6 @@ from survival.plot.agreement import days_apart as draw_days_apart
 from survival.plot.agreement import overlap_matrix
 from survival.plot.numbers import confidence, count, decimal, percent, percent_with_interval
 from survival.plot.retention import retention_curves
-from survival.plot.style import tenure_ticks
 from survival.report.definition_wording import (
     days_sentence,
     echo_sentence,
@@ -115,11 +115,10 @@ def _curves_figure(study: Study, found: Definitions) -> Figure:
     frames = [curves.tidy().assign(definition=name) for name, curves in found.curves.items()]
     frame = pd.concat(frames, ignore_index=True)
     longest = max(curves.curves[0].end for curves in found.curves.values())
-    ticks = tenure_ticks(longest)
-    at_risk = pd.concat(
-        [curves.numbers_at_risk(ticks).assign(definition=name) for name, curves in found.curves.items()],
-        ignore_index=True,
-    )
+    made = list(found.curves.items())
+    bands = whole_bands(study, made, "definition")
+    no_test(study, "", "the curves are of the same customers under each definition, so no test compares them")
+    said = bands_said(study, len(made), _variance(found), whole=bands is not None, ordered=False, layout="together")
     sizes = listed(
         [f"{count(found.beside.churned(n))} of {count(found.beside.at_risk(n))} under {n}" for n in found.names]
     )
@@ -128,12 +127,18 @@ def _curves_figure(study: Study, found: Definitions) -> Figure:
     return Figure(
         name="retention",
         title=_spread_title(found),
-        caption=f"Kaplan-Meier curves; churned: {sizes}. Bands are pointwise {confidence(study.config.level)} "
-        f"{study.config.retention.interval} intervals ({_variance(found)}). Below: "
-        f"customers at risk at that tenure, one row a definition.{clock}",
+        caption=f"Kaplan-Meier curves; churned: {sizes}{said}. "
+        f"{options_said(study, each=', one row a definition')}{clock}",
         alt="Retention over tenure, one curve a definition of churn; "
         + retention_by_definition(_last_known(found), _last_tenure(found)),
-        figure=retention_curves(frame, at_risk, by="definition", horizon=longest, layout="together"),
+        figure=retention_curves(
+            frame,
+            by="definition",
+            horizon=longest,
+            layout="together",
+            medians=medians(study, made, "definition"),
+            **curve_options(study, bands, "definition"),
+        ),
         source=("retention",),
     )
 

@@ -7,6 +7,16 @@ import pandas as pd
 
 from survival.experiment.ahead import ahead_blocks, ahead_sentence
 from survival.experiment.comparisons import comparison_blocks, difference_sentence
+from survival.experiment.curve_figures import (
+    BAND_WORDS,
+    NO_BAND,
+    bands_said,
+    curve_options,
+    medians,
+    options_said,
+    printed_tests,
+    whole_bands,
+)
 from survival.experiment.retention_numbers import (
     entering_late,
     horizon,
@@ -23,7 +33,6 @@ from survival.findings import Finding
 from survival.plot.bands import simultaneous_band
 from survival.plot.numbers import confidence, count, percent_with_interval
 from survival.plot.retention import retention_curves
-from survival.plot.style import tenure_ticks
 from survival.report.displays import retention_display
 from survival.report.document import Block, Bullets, Figure, Section, Table
 from survival.report.wording import rank_test_sentence, retention_range
@@ -39,7 +48,7 @@ def retention_blocks(study: Study) -> list[Block]:
     for name in study.definitions:
         blocks.append(Section(f"Retention: {name}"))
         blocks.append(Bullets(tuple(_sentences(study, name, at, tests)), key=True))
-        blocks.append(_curves_figure(study, name))
+        blocks.append(_curves_figure(study, name, tests))
         blocks.append(_at_table(study, name, at))
         blocks += _bands(study, name)
         blocks += comparison_blocks(study, name, until)
@@ -137,22 +146,35 @@ def triangle(study: Study, name: str) -> pd.DataFrame:
     )
 
 
-def _curves_figure(study: Study, name: str) -> Figure:
+def _curves_figure(study: Study, name: str, tests: pd.DataFrame) -> Figure:
     curves = study.curves(name)
     frame = marked(study, name, curves.tidy().rename(columns={"by": "cohort"}))
-    longest = max(curve.end for curve in curves.curves)
-    at_risk = marked(study, name, curves.numbers_at_risk(tenure_ticks(longest)).rename(columns={"by": "cohort"}))
     customers, churns = frame["entered"].sum(), frame["events"].sum()
-    interval = f"{confidence(study.config.level)} {study.config.retention.interval} intervals"
+    bands, middle = (_marked(study, name, made(study, [(name, curves)], "cohort")) for made in (whole_bands, medians))
+    printed, kind = printed_tests(study, name, tests)
+    groups, variance = len(curves.groups), _of_variance(study, name)
+    said = bands_said(study, groups, variance, whole=bands is not None, ordered=study.ordered)
     return Figure(
         name=f"retention_{study.slug(name)}",
         title=f"Customers retained by tenure, {name}",
-        caption=f"Kaplan-Meier curves of {count(customers)} customers, {count(churns)} of whom churned; bands are {interval} "
-        f"({_of_variance(study, name)}), pointwise. Below: customers at risk at that tenure. {mark_note(study, name)}".strip(),
+        caption=f"Kaplan-Meier curves of {count(customers)} customers, {count(churns)} of whom churned{said}. "
+        f"{options_said(study, tests=printed, kind=kind)} {mark_note(study, name)}".strip(),
         alt=f"Retention curves by cohort under {name}; " + _in_words(study, name),
-        figure=retention_curves(frame, at_risk, ordered=study.ordered, horizon=longest),
+        figure=retention_curves(
+            frame,
+            ordered=study.ordered,
+            horizon=max(curve.end for curve in curves.curves),
+            tests=printed,
+            test_kind=kind,
+            medians=middle,
+            **curve_options(study, bands, "cohort"),
+        ),
         source=("retention",),
     )
+
+
+def _marked(study: Study, name: str, frame: pd.DataFrame | None) -> pd.DataFrame | None:
+    return None if frame is None else marked(study, name, frame)
 
 
 def _in_words(study: Study, name: str) -> str:
@@ -172,12 +194,11 @@ def _bands(study: Study, name: str) -> list[Block]:
     if kind == "none" or study.config.retention.interval == "none":
         return []
     if study.several_spells(name):
-        message = "bands of whole curves need spells that are independent; customers with several spells have pointwise intervals only"
-        study.note([Finding("no-band", "note", "retention.bands", message)], about=name)
+        study.note([Finding("no-band", "note", "retention.bands", NO_BAND)], about=name)
         return []
     frame, table = study.curves(name).band(kind).rename(columns={"by": "cohort"}), f"retention_bands_{study.slug(name)}"
     study.used(kind)
-    words = {"equal-precision": "equal-precision (Nair 1984)", "hall-wellner": "Hall-Wellner"}[kind]
+    words = BAND_WORDS[kind].replace(" bands", "")
     return [
         Figure(
             name=table,

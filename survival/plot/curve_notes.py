@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,6 +53,13 @@ def lines_of_tests(tests: pd.DataFrame | None, kind: str = "") -> list[str]:
         first = first or name
         lines.append(f"{kind} {name} {p_phrase(p)}".strip())
     return lines
+
+
+def median_values(medians: pd.DataFrame, by: str, groups: Sequence[Any]) -> list[float]:
+    """The median of each group (column median_tenure, else tenure, in days); NaN where it is not reached."""
+    value = "median_tenure" if "median_tenure" in medians else "tenure"
+    known = {g: float(t) for g, t in zip(medians[by], medians[value]) if not is_missing(t)}
+    return [known.get(g, math.nan) for g in groups]
 
 
 def median_lines(

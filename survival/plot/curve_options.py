@@ -105,7 +105,8 @@ class CurveOptions:
         """One tenure with its unit: '212 days', '6.9 months'; without a unit in days, beyond 70 of them in months."""
         unit = self.unit or ("days" if days < 70 else "months")
         value = days / UNITS[unit]
-        return f"{decimal(value, 0 if abs(value - round(value)) < 1e-9 else 1 if unit != 'years' else 2)} {unit}"
+        places = {"days": 0 if value.is_integer() else 1, "months": 1, "years": 2}[unit]
+        return f"{decimal(value, places)} {unit}"
 
     def axis_words(self, ticks: np.ndarray) -> str:
         """What the axis shows, for figures of many panels that have one line for all."""

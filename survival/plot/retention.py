@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,10 @@ import pandas as pd
 from survival.errors import ArgumentError
 from survival.plot import risk_table, style
 from survival.plot.curve import Curve, curves_of, draw_curve
-from survival.plot.curve_notes import corner_text, lines_of_tests, median_lines
+from survival.plot.curve_notes import corner_text, lines_of_tests, median_lines, median_values
 from survival.plot.curve_options import CurveOptions
 from survival.plot.direct_labels import direct_labels
 from survival.plot.facets import facets
-from survival.plot.numbers import is_missing
 from survival.plot.style import Drawing
 
 BANDS_UP_TO = 4
@@ -77,7 +76,7 @@ def retention_curves(
     ticks = _ticks(at_risk, how, horizon)
     given = at_risk if _covers(at_risk, ticks) else None
     blocks = risk_table.numbers(curves, given, by, groups, ticks, how.rows)
-    words, values = lines_of_tests(tests, test_kind), _medians(medians, by, groups)
+    words, values = lines_of_tests(tests, test_kind), None if medians is None else median_values(medians, by, groups)
     many = len(drawn) > TOGETHER_UP_TO[ordered]
     if len(drawn) > 1 and (layout == "facets" or (layout == "auto" and many)):
         return facets(drawn, blocks, ticks, horizon, title, ylabel, how, words, values)
@@ -107,15 +106,6 @@ def _ticks(at_risk: pd.DataFrame | None, how: CurveOptions, horizon: float) -> n
 def _covers(at_risk: pd.DataFrame | None, ticks: np.ndarray) -> bool:
     """Whether the numbers given are those of these ticks."""
     return at_risk is not None and len(at_risk) > 0 and bool(np.isin(ticks, at_risk["tenure"].to_numpy(float)).all())
-
-
-def _medians(medians: pd.DataFrame | None, by: str, groups: Sequence[Any]) -> list[float] | None:
-    """The median of each group, NaN where it is not reached; None where none is to be drawn."""
-    if medians is None:
-        return None
-    value = "median_tenure" if "median_tenure" in medians else "tenure"
-    known = {g: float(t) for g, t in zip(medians[by], medians[value]) if not is_missing(t)}
-    return [known.get(g, np.nan) for g in groups]
 
 
 def _together(

@@ -102,10 +102,10 @@ def first_width(blocks: Sequence[Block]) -> float:
 
 def draw(
     figure: Drawing, axes: Axes, drawn: Sequence[Curve], labels: Sequence[str], blocks: Sequence[Block], ticks: np.ndarray, left: float,
-    width: float,
+    width: float, bottom: float = 0.0,
 ) -> None:  # fmt: skip
-    """The blocks from the figure's lower edge up, the last one lowest; each shares its x axis with the curves."""
-    bottom = GAP
+    """The blocks from `bottom` (inches) up, the last one lowest; each shares its x axis with the curves."""
+    bottom += GAP
     for block in reversed(blocks):
         _draw_block(figure, axes, drawn, labels, block, ticks, (left, bottom, width))
         bottom += ROW * len(drawn) + HEAD + GAP
