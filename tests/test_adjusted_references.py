@@ -15,7 +15,7 @@ from survival.estimate.cox import cox
 
 HERE = Path(__file__).parent / "references"
 PLANS = ["basic", "pro", "starter"]
-OF_CUSTOMER = {"start": "start", "customer": "customer", "spell": "spell"}
+OF_CUSTOMER: dict[str, Any] = {"start": "start", "customer": "customer", "spell": "spell"}
 
 
 @pytest.fixture(scope="module")

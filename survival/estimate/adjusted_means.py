@@ -116,6 +116,7 @@ def _mean(steps: Steps, beta: Floats, group: Mixture, tenures: Floats) -> tuple[
     """(T,) mean survival, (T, q) its slope in the coefficients, (T, S) its slope in each stratum's cumulative hazard."""
     t, q = tenures.size, beta.size
     mean, slope, own = np.zeros(t), np.zeros((t, q)), np.zeros((t, steps.strata))
+    moved = np.zeros(t, bool)
     for k in np.unique(group.stratum):
         rows = np.flatnonzero(group.stratum == k)
         hazard = steps.between(steps.base.hazard, int(k), group.begin, tenures)
@@ -125,9 +126,10 @@ def _mean(steps: Steps, beta: Floats, group: Mixture, tenures: Floats) -> tuple[
         loaded = np.column_stack((weight, weight * risk, (weight * risk)[:, None] * group.x[rows]))
         sums = _sums(risk, loaded, hazard)
         mean += sums[:, 0]
+        moved |= hazard > 0
         own[:, k] = -sums[:, 1]
         slope -= sums[:, 2:] * hazard[:, None] - sums[:, 1, None] * center
-    return mean, slope, own
+    return np.where(moved, np.minimum(mean, 1.0), 1.0), slope, own  # exactly 1 until somebody leaves
 
 
 def _sums(risk: Floats, loaded: Floats, hazard: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from survival.errors import ArgumentError
-from survival.estimate import cox_diagnostics, cox_prediction, cox_streaming
+from survival.estimate import adjusted_effects, cox_diagnostics, cox_prediction, cox_streaming
 from survival.estimate.baseline import Baseline, at_zero, survival_band
 from survival.estimate.blas_threads import one_blas_thread
 from survival.estimate.concordance import Concordance, concordance
@@ -256,6 +256,24 @@ class CoxFit:
         Raises ArgumentError for columns, levels or strata that were not fitted and for pieces that overlap.
         """
         return cox_prediction.predict_survival(self, path_or_rows, tenures, given_tenure)
+
+    def partial_effects(
+        self,
+        covariate: str,
+        values: Sequence[Any] | None = None,
+        *,
+        at: Mapping[str, Any] | None = None,
+        frame: Any = None,
+        tenures: Sequence[float] | None = None,
+    ) -> pd.DataFrame:
+        """Predicted retention at chosen values of one covariate: covariate, value, tenure, retention, se, ci_lower, ci_upper.
+
+        values: default, all levels of text, 0 and 1 of a flag, all strata; of a number the 10th, 50th and 90th percentile in `frame`.
+        The others are held at `at`, {name: value}; else, with a `frame`, at their mean or most frequent value; else at the
+        reference level, 0 for a flag, and the mean of a number over the episodes fitted. What changes over time is held for
+        ever. Raises ArgumentError for names, levels and strata that were not fitted. As lifelines' plot_partial_effects_on_outcome.
+        """
+        return adjusted_effects.partial_effects(self, covariate, values, at, frame, tenures)
 
     def robust_from(
         self,
