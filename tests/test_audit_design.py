@@ -109,7 +109,7 @@ def test_one_minus_a_curve_of_one_cause_is_no_share_of_customers() -> None:
             assert (quiet.severity, "cause-specific" in quiet.message) == ("note", True)
         assert "competing-causes" not in found(whole)
         (several,) = found(whole)["several-causes"]
-        assert (several.severity, several.figure) == ("note", "3")
+        assert (several.severity, several.figure) == ("note", "3 causes")
 
 
 def test_customers_who_come_back_are_noted() -> None:
@@ -120,7 +120,7 @@ def test_customers_who_come_back_are_noted() -> None:
     with made.tables(frames) as tables:
         at_risk = of_cancellation(tables)
         (finding,) = found(at_risk)["returns"]
-        assert (finding.severity, finding.figure) == ("note", f"60 of {at_risk.churns}")
+        assert (finding.severity, finding.figure) == ("note", f"60 of {at_risk.churns} churned customers")
 
 
 def test_spells_of_one_customer_are_not_counted_as_customers() -> None:
@@ -306,7 +306,7 @@ def test_text_of_many_levels_is_no_factor() -> None:
     with made.tables({"customers": made.customers(town=towns), "subscriptions": made.subscriptions()}) as tables:
         at_risk = of_cancellation(tables)
         (finding,) = found(at_risk, built(at_risk, ["town"]), "town")["too-many-levels"]
-        assert finding.figure == "200"
+        assert finding.figure == "200 levels"
 
 
 def test_small_cohorts_are_noted() -> None:
@@ -315,7 +315,7 @@ def test_small_cohorts_are_noted() -> None:
         by_month = with_cohort(tables, CohortSpec(by="signup_month"))
         (finding,) = found(spells(by_month, parse_definition({"kind": "cancellation"})))["small-cohort"]
         small = int((pd.Series(date(made.signup)).dt.strftime("%Y-%m").value_counts() < 30).sum())
-        assert finding.figure == f"{small} of 24"
+        assert finding.figure == f"{small} of 24 cohorts"
         assert "small-cohort" not in found(of_cancellation(tables))
 
 

@@ -53,7 +53,7 @@ def _attribute(spells: Spells, name: str) -> list[Finding]:
 
 def _identifier(name: str, levels: int) -> Finding:
     message = f"'{name}' has {levels:,} different texts: as a covariate each would be a level of its own. Group them, or leave it out"
-    return Finding("too-many-levels", "warning", name, message, str(levels))
+    return Finding("too-many-levels", "warning", name, message, f"{levels} levels")
 
 
 def _dated_after_signup(spells: Spells, name: str) -> list[Finding]:

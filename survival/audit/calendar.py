@@ -146,4 +146,8 @@ def _shocks(spells: Spells, found: Calendar) -> tuple[Finding, ...]:
         f"in some stretches of {_BLOCK} days far more customers churn than their tenures explain: {'; '.join(shown[:3])}. A "
         "cohort that lived through them looks bad without being so; add a calendar period to the model, or to strata"
     )
-    return (Finding("calendar-shock", "note", spells.definition.kind, message, f"{int(shock.sum())} of {edges.size}"),)
+    return (
+        Finding(
+            "calendar-shock", "note", spells.definition.kind, message, f"{int(shock.sum())} of {edges.size} stretches"
+        ),
+    )

@@ -28,7 +28,7 @@ def causes(spells: Spells, *, curves: bool) -> tuple[Finding, ...]:
             f"churn has {len(by_cause)} causes ({shown}). The curves show leaving for whatever reason; how many are lost to one of "
             "them is its cumulative incidence, not one minus a curve in which the others are censored"
         )
-        found.append(Finding("several-causes", "note", spells.definition.kind, message, str(len(by_cause))))
+        found.append(Finding("several-causes", "note", spells.definition.kind, message, f"{len(by_cause)} causes"))
     return tuple(found)
 
 

@@ -22,4 +22,4 @@ def small_cohorts(flows: Flows, subject: str) -> tuple[Finding, ...]:
         f"{len(small)} of {len(sizes)} cohorts have fewer than {SMALL} customers at risk: {shown}. They look good or bad by "
         "chance: read their intervals, or use longer signup periods"
     )
-    return (Finding("small-cohort", "note", subject, message, f"{len(small)} of {len(sizes)}"),)
+    return (Finding("small-cohort", "note", subject, message, f"{len(small)} of {len(sizes)} cohorts"),)

@@ -71,7 +71,7 @@ def _constant(found: Switches, i: int, name: str) -> list[Finding]:
     if 0 < on < total:
         return []
     state = "on" if on else "off"
-    message = f"'{name}' is {state} on all days at risk: its effect cannot be told from the baseline. Leave it out of the formula"
+    message = f"'{name}' is {state} on all days at risk: its hazard ratio cannot be told from the baseline. Leave it out of the formula"
     return [Finding("constant-covariate", "warning", name, message, f"{state} on {total:,.0f} days")]
 
 
@@ -109,7 +109,7 @@ def _twins(found: Switches, varying: Sequence[int]) -> list[Finding]:
         exact = abs(r) >= _TWINS
         how = "always" if exact else "nearly always"
         what = f"{how} on together" if r > 0 else f"{how} one on and the other off"
-        message = f"'{one}' and '{other}' are {what}: their effects cannot be told apart. Leave one of them out"
+        message = f"'{one}' and '{other}' are {what}: their hazard ratios cannot be told apart. Leave one of them out"
         id_, severity = ("collinear", "warning") if exact else ("nearly-collinear", "note")
         findings.append(Finding(id_, severity, f"{one}, {other}", message, f"r={r:.4f}"))  # type: ignore[arg-type]
     return findings
@@ -141,7 +141,9 @@ def few_events(events: float, coefficients: int | str, subject: str) -> tuple[Fi
         f"{events:,.0f} churns for {coefficients} coefficients: fewer than {FEW} for each, so hazard ratios are unstable and their "
         "intervals too narrow. Leave covariates out, merge levels, observe for longer, or pass a penalizer"
     )
-    return (Finding("few-events", "warning", subject, message, f"{events / coefficients:.1f} for each"),)
+    return (
+        Finding("few-events", "warning", subject, message, f"{events / coefficients:.1f} churns for each coefficient"),
+    )
 
 
 def missing_values(

@@ -30,7 +30,7 @@ def fading(profile: pd.DataFrame) -> tuple[Finding, ...]:
 def _finding(name: str, now: float, then: float, lag: int) -> Finding:
     figure = f"HR {np.exp(now):.2f} at lag 0, {np.exp(then):.2f} at lag {lag}"
     message = (
-        f"'{name}' fades when it is read earlier ({figure} days): it may come with the decision to leave and not before it, so this "
-        "cannot be told from an effect. Use it to foretell churn, and claim no cause"
+        f"'{name}' fades when it is read earlier ({figure} days): it may come with the decision to leave instead of before it. Use it "
+        "to foretell churn, and claim no cause"
     )
     return Finding("fades-with-lag", "note", name, message, figure)

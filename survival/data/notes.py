@@ -62,7 +62,7 @@ def _set_aside(check: Check, customers: ir.Table) -> Iterator[Finding]:
                 name,
                 f"{name}: {count.lost} of {count.meant} rows are set aside ({count.lost / count.meant:.1%}): {why}{who}. "
                 "See ledger.csv; mend the source, or say with `where` which rows are meant",
-                f"{count.lost / count.meant:.4f}",
+                f"{count.lost / count.meant:.1%} of rows",
             )
 
 
@@ -82,7 +82,7 @@ def _entries(check: Check, customers: ir.Table, from_day: int | None) -> Iterato
             "customers",
             f"{late} of {total} customers signed up before observed.from ({_day(from_day)}): they are at risk only from "
             "then on (after the warm-up), and those who left earlier are not in the data",
-            f"{late / total:.4f}",
+            f"{late / total:.1%} of customers",
         )
 
 
@@ -104,7 +104,7 @@ def _late_logs(
                 name,
                 f"{name}: the first row is dated {_day(first)}, {first - since} days after {what} ({_day(since)}). If the "
                 f"log began then, customers of before enter late: set observed.from to {_day(first)} or later",
-                str(first - since),
+                f"{first - since} days",
             )
 
 
@@ -115,9 +115,9 @@ def _attributes(check: Check) -> Iterator[Finding]:
             "attributes-as-of-signup",
             "note",
             "customers",
-            f"the attributes {', '.join(names)} are taken to be as of signup; this cannot be checked from the data. One "
-            "that was changed later (a current plan, a last login) makes its effect look better than it is",
-            str(len(names)),
+            f"the attributes {', '.join(names)} are taken to be as of signup; this cannot be checked from the data. The "
+            "hazard ratio of one that was changed later (a current plan, a last login) looks better than it is",
+            f"{len(names)} attribute{'' if len(names) == 1 else 's'}",
         )
 
 
@@ -139,7 +139,7 @@ def _mixed(check: Check, customers: ir.Table) -> Iterator[Finding]:
                 f"{name} holds numbers in {row['numbers']:,} rows and text such as {row['one']!r} in {row['text']:,}: it is read as "
                 "text, and a formula would compare every number as a level of its own. Mend those rows, or leave them out with "
                 f"`where`{_or_nulls(name, row['one'])}",
-                f"{row['text']} of {row['text'] + row['numbers']}",
+                f"{row['text']} of {row['text'] + row['numbers']} values",
             )
 
 

@@ -278,7 +278,9 @@ def _findings(tail: Tail, horizon: float) -> list[Finding]:
     failed = [c for c in tail.candidates if c.reason]
     if failed:
         message = "; ".join(f"{c.name}: {c.reason}" for c in failed)
-        notes.append(Finding("tail-not-fitted", "note", label, message, f"{len(failed)} of {len(tail.candidates)}"))
+        notes.append(
+            Finding("tail-not-fitted", "note", label, message, f"{len(failed)} of {len(tail.candidates)} models")
+        )
     if tail.chosen is None:
         notes.append(
             Finding("no-tail", "warning", label, "no model of the tail could be fitted: nothing is extrapolated")
@@ -290,5 +292,5 @@ def _findings(tail: Tail, horizon: float) -> list[Finding]:
             f"Intervals there span {len(tail.rivals)} of {len(tail.candidates)} models, which the time after the cut does not tell "
             "apart, and hold only if one of them does"
         )
-        notes.append(Finding("extrapolated", "note", label, message, f"{tail.splice:g} to {horizon:g}"))
+        notes.append(Finding("extrapolated", "note", label, message, f"day {tail.splice:g} to {horizon:g}"))
     return notes

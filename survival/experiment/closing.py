@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import yaml
 
+from survival.audit import CATALOGUE
 from survival.experiment.fingerprints import hash_of
 from survival.experiment.models import Models
 from survival.experiment.study import Study
+from survival.findings import Finding
 from survival.plot.numbers import count
 from survival.report.document import Block, Bullets, Facts, Findings, Paragraph, Preformatted, Section, Table
 from survival.report.methods import methods_hazard_ratios, methods_retention, references
@@ -30,9 +33,33 @@ def _audit(study: Study) -> list[Block]:
     frame = pd.DataFrame([f.row() for f in findings], columns=AUDIT_COLUMNS)
     return [
         Section("What to know before relying on this"),
-        Findings(findings),
+        Findings(_together(findings)),
         Table("audit", "Findings", frame, shown=False),
     ]
+
+
+def _together(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The findings as they are shown: those of one kind that are accepted for one reason in a single line, which lists them.
+
+    tables/audit.csv has every one of them.
+    """
+    kinds: dict[tuple[str, ...], list[Finding]] = {}
+    for number, finding in enumerate(findings):
+        alone = () if finding.allowed else (str(number),)
+        kinds.setdefault((finding.id, finding.severity, finding.allowed, *alone), []).append(finding)
+    return tuple(same[0] if len(same) == 1 else _one_line(same) for same in kinds.values())
+
+
+def _one_line(same: Sequence[Finding]) -> Finding:
+    """circularity of `silence: low`, `silence: drop` and `gone: low` -> about "silence: low, drop; gone: low"."""
+    about: dict[str, list[str]] = {}
+    for finding in same:
+        definition, _, subject = finding.subject.rpartition(": ")
+        about.setdefault(definition, []).append(subject)
+    listed = "; ".join(f"{name}: {', '.join(of)}" if name else ", ".join(of) for name, of in about.items())
+    meaning = CATALOGUE.get(same[0].id, "")
+    message = f"{meaning}, {count(len(same))} times" if meaning else f"{count(len(same))} findings"
+    return replace(same[0], subject=listed, message=f"{message}; tables/audit.csv has each with its numbers", figure="")
 
 
 def _data(study: Study) -> list[Block]:

@@ -77,14 +77,19 @@ def _forest(study: Study, made: Compared, said: pd.DataFrame) -> Figure:
     changed = int(tests.isin(["direction", "significance"]).sum())
     compared = int((tests != "").sum())
     robust = made.models[0].full.options.robust
+    left_out = (
+        " Not compared: the indicator reads the table whose silence is churn, within the definition's window, and is left out of that "
+        "definition's model."
+        if (said["conclusion"] == NOT_COMPARED).any()
+        else ""
+    )
     return Figure(
         name="forest_definitions",
         title=f"{changed} of {compared} conclusions change with the definition of churn"
         if changed
         else "No conclusion changes with the definition of churn",
         caption=f"Hazard ratios of multivariable Cox models, one a definition ({churns}); {confidence(study.config.level)} intervals "
-        f"from the {'robust variance, clustered by customer' if robust else 'model-based variance'}. An indicator that reads the table "
-        "whose silence is churn, within the definition's window, is left out of that definition's model (not compared).",
+        f"from the {'robust variance, clustered by customer' if robust else 'model-based variance'}.{left_out}",
         alt="Forest plot: for each covariate a line a definition, hazard ratio and interval on a log axis; the table has the numbers.",
         figure=grouped_forest(
             rows,

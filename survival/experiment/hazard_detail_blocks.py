@@ -27,6 +27,7 @@ from survival.report.document import Block, Bullets, Figure, Paragraph, Section,
 ALPHA = 0.05
 MOST_FACTS = 12  # sentences of one list
 _TOPICS = {LIKELIHOOD_RATIO: "interaction-likelihood", ROBUST_WALD: "interaction-robust", WALD: "interaction-wald"}
+_NOT_COMPARED = " Not compared: the indicator reads the table whose silence is that churn."
 _TEST_NOTES = {
     LIKELIHOOD_RATIO: "Likelihood-ratio test: the model with a coefficient in each level against the one with a single coefficient.",
     ROBUST_WALD: "Wald test that the coefficients of all levels are equal, with the variance clustered by customer. With that variance a "
@@ -215,7 +216,7 @@ def _sensitivity(study: Study, made: Models, frame: pd.DataFrame) -> list[Block]
             name=f"sensitivity_{study.slug(made.definition)}",
             title=titled(study, made, finding),
             caption=f"The multivariable model as configured and with one setting changed at a time ({sizes}); "
-            f"{_intervals(study, made)} Not compared: the indicator reads the table whose silence is that churn.",
+            f"{_intervals(study, made)}{_NOT_COMPARED if (frame['said'] == 'not compared').any() else ''}",
             alt="Forest plot: for each covariate its hazard ratio as configured and with each other setting; the table has the numbers.",
             figure=grouped_forest(order, row="value", labels=labels, level=study.config.level),
             source=("sensitivity",),

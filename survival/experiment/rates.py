@@ -99,7 +99,7 @@ def _note(study: Study, name: str, found: Calendar, trend: RateTrend | None) -> 
             f"up to {count(unknown)} customers at the start of a month have a subscription without mrr: they are not in "
             "the revenue rates"
         )
-        notes.append(Finding("unknown-mrr", "note", name, message, str(unknown)))
+        notes.append(Finding("unknown-mrr", "note", name, message, f"{unknown} customers"))
     study.note(notes, about=name)
 
 

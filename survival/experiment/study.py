@@ -282,7 +282,10 @@ class Study:
         """Keep findings for the report; `about` says under which definition, where there are several."""
         prefix = f"{about}: " if about and len(self.definitions) > 1 else ""
         for finding in findings:
-            named = finding if not prefix else replace(finding, subject=f"{prefix}{finding.subject}")
+            named = finding
+            if prefix:  # "downgrade" and not "downgrade: downgrade" where a definition is called as its kind
+                subject = about if finding.subject == about else f"{prefix}{finding.subject}"
+                named = replace(finding, subject=subject)
             said = named.id in SAID_ONCE and any((f.id, f.subject) == (named.id, named.subject) for f in self._noted)
             if not said and named not in self._noted:
                 self._noted.append(named)

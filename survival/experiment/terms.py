@@ -65,7 +65,7 @@ def _revenue(study: Study, name: str, stays: pd.DataFrame) -> list[Block]:
     if unknown:
         of = f"{count(unknown)} of {count(len(stays))} {_who(study, name)}"
         message = f"{of} began without a known mrr: they are not in revenue retention"
-        study.note([Finding("unknown-mrr", "note", "revenue retention", message, str(unknown))], about=name)
+        study.note([Finding("unknown-mrr", "note", "revenue retention", message, f"{unknown} customers")], about=name)
     interval = study.config.retention.interval
     given = {"customer": "customer", "spell": "spell", "level": study.config.level, "interval": interval}
     study.used("revenue")

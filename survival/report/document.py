@@ -125,13 +125,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Findings:
-    """What the audit found, most severe first; an empty one says that nothing was found."""
+    """What the audit found, most severe first and what is accepted last; an empty one says that nothing was found."""
 
     items: tuple[Finding, ...]
 
     def __post_init__(self) -> None:
         order = {"error": 0, "warning": 1, "note": 2}
-        items = sorted(self.items, key=lambda f: (order[f.severity], f.id, f.subject, f.message))
+        items = sorted(self.items, key=lambda f: (order[f.severity], bool(f.allowed), f.id, f.subject, f.message))
         object.__setattr__(self, "items", tuple(items))
 
 

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from survival.errors import ArgumentError
+from survival.findings import Finding
 from survival.plot.style import pdf_bytes, png_bytes, svg_bytes
 from survival.report.document import (
     Block,
@@ -45,7 +46,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"together": together, "sentence": sentence}
+    environment.filters |= {"together": together, "sentence": sentence, "said": said}
     return environment
 
 
@@ -57,6 +58,19 @@ def together(text: str) -> str:
 def sentence(text: str) -> str:
     """The text, closed by a full stop if it has no mark at its end."""
     return text if text.endswith((".", "?", "!", "…")) else text + "."
+
+
+def said(finding: Finding) -> str:
+    """What a finding says, as a sentence: its figure in brackets where the message does not have the numbers already."""
+    known = set(_numbers(finding.message))
+    new = finding.figure and finding.figure not in finding.message
+    if new and (not _numbers(finding.figure) or set(_numbers(finding.figure)) - known):
+        return f"{finding.message.rstrip('.')} ({finding.figure})."
+    return sentence(finding.message)
+
+
+def _numbers(text: str) -> list[str]:
+    return [number.replace(",", "").rstrip(".") for number in re.findall(r"\d[\d,.]*", text)]
 
 
 @dataclass(frozen=True)
@@ -173,8 +187,7 @@ def _markdown(p: Placed, extension: str) -> str:
     if not block.items:
         return "The audit found nothing."
     return "\n".join(
-        f"- **{SEVERITY[f.severity]}** {e(f.subject)} ({e(f.id)}): {e(f.message)}"
-        + (f" {e(f.figure)}" if f.figure else "")
-        + (f" Accepted: {e(f.allowed)}" if f.allowed else "")
+        f"- **{SEVERITY[f.severity]}** {e(f.subject)} ({e(f.id)}): {e(said(f))}"
+        + (f" Accepted: {e(sentence(f.allowed))}" if f.allowed else "")
         for f in block.items
     )
