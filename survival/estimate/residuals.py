@@ -56,7 +56,7 @@ def robust_meat(sets: RiskSets, x: Floats, at: Likelihood, weight: Floats, unit:
             meat += sums.T @ sums
         return meat
 
-    return np.sum(over_rows(part, starts.size - 1), axis=0)
+    return np.sum(over_rows(part, starts.size - 1, held=0), axis=0)
 
 
 def unit_scores(sets: RiskSets, x: Floats, at: Likelihood, weight: Floats, unit: Ints) -> tuple[Ints, Floats]:
@@ -70,7 +70,7 @@ def unit_scores(sets: RiskSets, x: Floats, at: Likelihood, weight: Floats, unit:
     def part(units: slice) -> list[Floats]:
         return list(_unit_sums(sets, x, at, weight, terms, slot, order, starts, units))
 
-    sums = [block for blocks in over_rows(part, starts.size - 1) for block in blocks]
+    sums = [block for blocks in over_rows(part, starts.size - 1, held=0) for block in blocks]
     first = starts[:-1] if order is None else order[starts[:-1]]
     return first, np.concatenate(sums) if sums else np.zeros((0, x.shape[1]))
 
