@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import duckdb
@@ -217,6 +218,22 @@ def test_times_within_rounding_are_ties() -> None:
     # Relative to the mean: a microsecond in a million days is rounding.
     big = np.array([1e6, 1e6 + 1e-3, 2e6])
     assert timefix(big)[0].tolist() == [1e6, 1e6, 2e6]
+
+
+def test_times_within_rounding_are_one_however_many_they_are() -> None:
+    """Value by value in order, as R's aeqSurv says it; -0.0 is 0."""
+    rng = np.random.default_rng(2)
+    time = np.concatenate([rng.random(5_000) * 40, [0.0, -0.0, 1e-9]])
+    first, second = time[::2], np.append(time[1::2], time[:300] + 1e-8)
+    distinct = np.unique(np.concatenate([first, second]))
+    close, onto, last = np.finfo(float).eps ** 0.5 * max(1.0, np.abs(distinct).mean()), {}, distinct[0]
+    for before, now in pairwise(distinct):
+        last = last if now - before <= close else now
+        onto[now] = last
+    expected = [[onto.get(value, value) for value in part] for part in (first, second)]
+    fixed = timefix(first, second)
+    assert [part.tolist() for part in fixed] == expected
+    assert sum((a != b).sum() for a, b in zip(fixed, (first, second))) > 100
     cut = read({"id": [1, 1], "start": [0, 0.1 + 0.2], "stop": [0.3, 1], "event": [0, 1]})
     assert cut.began.tolist() == [True, False]
     with pytest.raises(StructureError, match="one time up to rounding"):
