@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from survival.experiment.closing import closing_blocks
+from survival.experiment.diagnostics_blocks import diagnostics_blocks
 from survival.experiment.hazard_blocks import (
     hazard_curve_blocks,
     hazard_ratio_blocks,
@@ -23,6 +24,7 @@ def run(study: Study) -> Report:
         *hazard_ratio_blocks(study, fitted),
         *hazard_curve_blocks(study, fitted),
         *proportional_hazards_blocks(study, fitted),
+        *diagnostics_blocks(study, fitted),
         *subgroup_blocks(study, fitted),
         *lag_blocks(study, fitted),
         *sensitivity_blocks(study, fitted),

@@ -20,6 +20,7 @@ from survival.experiment.source import KeyPath, Setting, Source, read
 from survival.indicators import CalendarSpec, Indicator, indicator_kinds
 from survival.spec import Spec
 
+Check = Literal["functional_form", "influence", "calibration", "outliers", "log_log"]
 _ROUNDS = 3  # of taking out what cannot be used: a kind mended may show a key that is not
 
 
@@ -90,6 +91,9 @@ class Experiment(Spec):
     )
     lag_profile: tuple[Annotated[int, Field(ge=0)], ...] = (0, 7, 14, 30, 60, 90)
     sensitivity: SensitivitySpec = SensitivitySpec()
+    diagnostics: bool | tuple[Check, ...] = Field(
+        True, description="checks of the model: all but log_log (true), none (false), or a list of those wanted"
+    )
     level: float = Field(0.95, gt=0, lt=1, description="of every confidence interval")
     allow: dict[str, str] = Field({}, description="audit finding: the reason for accepting it")
     strict: bool = Field(False, description="a warning of the audit that is not allowed stops the run before any fit")
@@ -109,6 +113,13 @@ class Experiment(Spec):
         if chosen is None:
             return tuple(self.churn)
         return (chosen,) if isinstance(chosen, str) else chosen
+
+    @property
+    def checked(self) -> tuple[str, ...]:
+        """The checks of the model that `diagnostics` asks for."""
+        if isinstance(self.diagnostics, tuple):
+            return self.diagnostics
+        return ("functional_form", "influence", "calibration", "outliers") if self.diagnostics else ()
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, defaults included, as plain JSON values."""

@@ -22,6 +22,13 @@ RATIO_TOPICS = {
     "sensitivity": "The model was refitted with one setting changed at a time.",
     "calendar": "Churns of a calendar month are compared with those expected from the hazard by tenure alone, with exact Poisson limits "
     "(Garwood 1936).",
+    "diagnostics functional_form": "The form of numbers was checked by martingale residuals (Therneau, Grambsch and Fleming "
+    "1990) and by a Wald test of a restricted cubic spline against the line.",
+    "diagnostics influence": "Influence of customers is dfbeta summed over their episodes; the model was refitted without the "
+    "strongest of them where its size allows.",
+    "diagnostics calibration": "Observed and expected churns by predicted risk were compared by a score test (Gronnesby and "
+    "Borgan 1996; May and Hosmer 1998).",
+    "diagnostics outliers": "Deviance residuals are of customers (Therneau, Grambsch and Fleming 1990).",
 }
 
 RATIO_REFERENCES = {
@@ -30,6 +37,12 @@ RATIO_REFERENCES = {
     "Psychological Bulletin 1969;72:323–327.",
     "Wei, Lin and Weissfeld 1989": "Wei LJ, Lin DY, Weissfeld L. Regression analysis of multivariate incomplete failure time data by "
     "modeling marginal distributions. JASA 1989;84:1065–1073.",
+    "Therneau, Grambsch and Fleming 1990": "Therneau TM, Grambsch PM, Fleming TR. Martingale-based residuals for survival models. "
+    "Biometrika 1990;77:147–160.",
+    "Gronnesby and Borgan 1996": "Grønnesby JK, Borgan Ø. A method for checking regression models in survival analysis based on the "
+    "risk score. Lifetime Data Analysis 1996;2:315–328.",
+    "May and Hosmer 1998": "May S, Hosmer DW. A simplified method of calculating an overall goodness-of-fit test for the Cox "
+    "proportional hazards model. Lifetime Data Analysis 1998;4:109–120.",
     "Fox and Monette 1992": "Fox J, Monette G. Generalized collinearity diagnostics. JASA 1992;87:178–183.",
 }
 

@@ -1,0 +1,203 @@
+"""Does a Cox model foretell the right number of churns, at every level of risk and throughout tenure?
+
+Episodes are grouped by the risk that the fit gives them, so that a customer whose covariates change moves between groups. Churns
+seen and expected are compared in each group and each period of tenure, with the score test that all of them agree: of Gronnesby &
+Borgan (1996), which is that of an indicator of each group added to the model (May & Hosmer 1998). In all groups together the two
+agree by construction at every event time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from survival.estimate.cox_data import CoxData
+from survival.estimate.cox_fit import CoxFit
+from survival.estimate.customer_residuals import held
+from survival.estimate.partial_likelihood import Likelihood, cumulative
+from survival.estimate.piecewise import poisson_limits
+from survival.estimate.risk_sets import Floats, Ints, sums_by
+
+GROUPS, EVENTS_A_GROUP = 10, 40  # May & Hosmer: as many groups as there are 40 events for
+PERIODS, EVENTS_A_CELL = 3, 10
+DAYS = 30.0  # of the rates
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTest:
+    """statistic ~ chi²(df)."""
+
+    statistic: float
+    df: int
+    p: float
+
+
+@dataclass(frozen=True, eq=False)
+class RiskGroups:
+    """Churns by group of risk, from the lowest, and period of tenure.
+
+    groups: group (from 1), days (of customers), observed, expected, ratio, ci_lower, ci_upper (of observed over expected),
+    expected_rate, observed_rate, rate_lower, rate_upper (churns in 30 customer days). cells: the same by period, since and until (days
+    of tenure). overall: the test of the groups; by_period: of groups in periods, None with one period.
+    """
+
+    groups: pd.DataFrame
+    cells: pd.DataFrame
+    overall: ScoreTest
+    by_period: ScoreTest | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """The event times of a period: sums of churns seen and expected (G,), their information (G, G), and that shared with the
+    coefficients (G, q)."""
+
+    observed: Floats
+    expected: Floats
+    information: Floats
+    shared: Floats
+
+
+def risk_groups(fit: CoxFit, groups: int | None = None, periods: int | None = None) -> RiskGroups:
+    """Compare churns seen and expected by risk and tenure. groups: at most, of about as many customer days each (default:
+    by the number of events, 2 to 10). periods: of about as many events each (default 1 to 3).
+
+    Variance of the test: the model's. Raises ArgumentError for a fit from flows.
+    """
+    data, at = held(fit, "the comparison by risk")
+    events = float(data.sets.deaths.sum())
+    wanted = groups or int(np.clip(events // EVENTS_A_GROUP, 2, GROUPS))
+    group = group_of(data, at, wanted)
+    size = int(group.max()) + 1
+    edges = period_edges(data, periods or int(np.clip(events // (EVENTS_A_CELL * size), 1, PERIODS)))
+    sums = group_sums(data, at, group, size)
+    slot_time = np.nan_to_num(data.sets.slot_time, nan=-np.inf)
+    inside = [(slot_time > low) & (slot_time <= high) for low, high in pairwise(edges)]
+    windows = [_window(data, at, group, size, sums, mask) for mask in inside]
+    inverse = _inverse(fit)
+    days = _days(data, group, size, edges)
+    level = fit.options.level
+    whole = [np.sum([getattr(w, name) for w in windows], axis=0) for name in _Window.__dataclass_fields__]
+    cells = [_table(w.observed, w.expected, d, level) for w, d in zip(windows, days)]
+    shown = [cell.assign(since=low, until=high) for cell, (low, high) in zip(cells, pairwise(edges))]
+    return RiskGroups(
+        _table(whole[0], whole[1], days.sum(axis=0), level),
+        pd.concat(shown, ignore_index=True),
+        _test([_Window(*whole)], inverse),
+        _test(windows, inverse) if len(windows) > 1 else None,
+    )
+
+
+def group_of(data: CoxData, at: Likelihood, groups: int) -> Ints:
+    """(n,) the group of each episode, from the lowest risk: about as many customer days in each, equal risks together."""
+    assert data.episodes is not None
+    risk = np.round(np.log(at.risk), 9)  # what differs in the last bits only is the same risk
+    place = np.unique(risk, return_inverse=True)[1]
+    days = np.bincount(place, data.episodes.weight * (data.episodes.stop - data.episodes.start))
+    middle = (np.cumsum(days) - days / 2) / days.sum()
+    wanted = np.minimum((middle * groups).astype(np.intp), groups - 1)
+    return np.asarray(np.unique(wanted, return_inverse=True)[1][place])
+
+
+def period_edges(data: CoxData, periods: int) -> Floats:
+    """(P + 1,) tenures between which about as many events lie; the first is 0, the last infinite."""
+    live = data.sets.event_slots
+    times = np.repeat(data.sets.slot_time[live], np.rint(data.sets.deaths[live]).astype(np.intp))
+    cuts = np.quantile(times, np.arange(1, periods) / periods, method="inverted_cdf")
+    cuts = np.unique(cuts[cuts < times.max()])
+    return np.concatenate(([0.0 if times.min() > 0 else -np.inf], cuts, [np.inf]))
+
+
+def group_sums(data: CoxData, at: Likelihood, group: Ints, size: int) -> tuple[Floats, Floats]:
+    """(K, G) and (K, G): sums of relative risks of each group over those at risk, and over tied events, by slot."""
+    sets = data.sets
+    begin, end = sets.bounds()
+    s0, e0 = np.zeros((sets.slots, size)), np.zeros((sets.slots, size))
+    row = sets.event_row[sets.tied]
+    for g in range(size):
+        mine = np.flatnonzero(group == g)
+        mass = sets.weight[mine] * at.risk[mine]
+        s0[:, g] = cumulative_at_risk(sums_by(begin[mine], mass, sets.slots) - sums_by(end[mine], mass, sets.slots))
+        there = group[row] == g
+        own = sets.event_weight[sets.tied][there] * at.risk[row[there]]
+        e0[:, g] = sums_by(sets.event_slot[sets.tied][there], own, sets.slots)
+    return s0, e0
+
+
+def cumulative_at_risk(net: Floats) -> Floats:
+    """(K,) sums over who is at risk, from what enters and leaves at each slot; tiny negative rests of rounding are 0."""
+    return np.maximum(np.cumsum(net), 0.0)
+
+
+def _window(
+    data: CoxData, at: Likelihood, group: Ints, size: int, sums: tuple[Floats, Floats], inside: np.ndarray
+) -> _Window:
+    sets, m = data.sets, at.moments
+    s0, e0 = sums
+    d1, d1c, d2, d2c, d2cc = (np.where(inside, v, 0.0) for v in (m.d1, m.d1c, m.d2, m.d2c, m.d2cc))
+    event = inside[sets.event_slot]
+    observed = sums_by(group[sets.event_row[event]], sets.event_weight[event], size)
+    expected = d1 @ s0 - d1c @ e0
+
+    def between(s: Floats, e: Floats) -> Floats:
+        """(G, ...) sum of products of the means of the groups and of s, e in the risk sets."""
+        cross = s0.T @ (d2[:, None] * s) - s0.T @ (d2c[:, None] * e) - e0.T @ (d2c[:, None] * s)
+        return np.asarray(cross + e0.T @ (d2cc[:, None] * e))
+
+    # Expected churns of each episode in the window: its weight in the information.
+    begin, end = sets.bounds()
+    total = cumulative(d1)
+    due = at.risk * (total[end] - total[begin]) * sets.weight
+    row, slot = sets.event_row[sets.tied], sets.event_slot[sets.tied]
+    np.subtract.at(due, row, sets.event_weight[sets.tied] * at.risk[row] * d1c[slot])
+    shared = np.column_stack([sums_by(group, due * data.x[:, j], size) for j in range(data.x.shape[1])])
+    information = np.diag(expected) - between(s0, e0)
+    return _Window(observed, expected, information, shared - between(at.sums.s1, at.sums.e1))
+
+
+def _inverse(fit: CoxFit) -> Floats:
+    """(q, q) inverse information of the inner columns."""
+    known, scale = list(fit.estimated), fit.inner[3]
+    return np.asarray(fit.model_variance[np.ix_(known, known)] * np.outer(scale, scale))
+
+
+def _test(windows: list[_Window], inverse: Floats) -> ScoreTest:
+    """Observed less expected of all groups but the lowest, in every window, against its variance given the coefficients."""
+    gap = np.concatenate([(w.observed - w.expected)[1:] for w in windows])
+    shared = np.concatenate([w.shared[1:] for w in windows])
+    size = len(windows[0].observed) - 1
+    variance = -shared @ inverse @ shared.T
+    for k, w in enumerate(windows):
+        here = slice(k * size, (k + 1) * size)
+        variance[here, here] += w.information[1:, 1:]
+    values, vectors = np.linalg.eigh(variance)
+    kept = values > 1e-9 * max(values.max(initial=0.0), 1e-300)  # a group that the coefficients fix is no test
+    along = vectors[:, kept].T @ gap
+    statistic, df = float(along**2 @ (1 / values[kept])), int(kept.sum())
+    return ScoreTest(statistic, df, float(stats.chi2.sf(statistic, df)) if df else float("nan"))
+
+
+def _days(data: CoxData, group: Ints, size: int, edges: Floats) -> Floats:
+    """(P, G) customer days at risk of each group in each period."""
+    episodes = data.episodes
+    assert episodes is not None
+    days = []
+    for low, high in pairwise(edges):
+        spent = np.minimum(episodes.stop, high) - np.maximum(episodes.start, low)
+        days.append(sums_by(group, episodes.weight * np.maximum(spent, 0.0), size))
+    return np.array(days)
+
+
+def _table(observed: Floats, expected: Floats, days: Floats, level: float) -> pd.DataFrame:
+    observed = np.rint(observed)
+    low, high = poisson_limits(observed, level)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = [np.where(expected > 0, v / expected, np.nan) for v in (observed, low, high)]
+        rates = [np.where(days > 0, DAYS * v / days, np.nan) for v in (expected, observed, low, high)]
+    names = ("ratio", "ci_lower", "ci_upper", "expected_rate", "observed_rate", "rate_lower", "rate_upper")
+    counts = {"group": np.arange(1, len(observed) + 1), "days": days, "observed": observed, "expected": expected}
+    return pd.DataFrame({**counts, **dict(zip(names, [*ratios, *rates]))})
