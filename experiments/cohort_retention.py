@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from survival.experiment.characteristics import with_characteristics
 from survival.experiment.closing import closing_blocks
 from survival.experiment.hazard_blocks import hazard_ratio_blocks
 from survival.experiment.models import models
@@ -12,7 +13,7 @@ from survival.report.document import Report
 
 def run(study: Study) -> Report:
     """Compare the cohorts' retention under each definition; with `model.formula`, their hazard ratios too."""
-    blocks = retention_blocks(study)
+    blocks = with_characteristics(study, retention_blocks(study), by_cohort=True)
     fitted = models(study) if study.config.model.formula else []
     if fitted:
         blocks += hazard_ratio_blocks(study, fitted)

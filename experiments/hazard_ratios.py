@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from survival.experiment.characteristics import with_characteristics
 from survival.experiment.closing import closing_blocks
 from survival.experiment.diagnostics_blocks import diagnostics_blocks
 from survival.experiment.hazard_blocks import (
@@ -21,7 +22,7 @@ def run(study: Study) -> Report:
     study.require_formula()
     fitted = models(study)
     blocks = [
-        *hazard_ratio_blocks(study, fitted),
+        *with_characteristics(study, hazard_ratio_blocks(study, fitted)),
         *hazard_curve_blocks(study, fitted),
         *proportional_hazards_blocks(study, fitted),
         *diagnostics_blocks(study, fitted),

@@ -10,10 +10,11 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 Floats = NDArray[np.float64]
 
+_CHANCE = 0.05
 _ZERO = 1e-12  # of a variance of shares, which are at most 1: rounding only
 _EXACT_BELOW = 50  # R's wilcox.test: exact for smaller groups without ties
 _EXPECTED = 5.0  # counts from which Pearson's statistic is taken to be chi-squared
@@ -57,6 +58,23 @@ def largest(pairs: Floats) -> tuple[float, tuple[int, int] | None]:
         if not np.isnan(pairs[a, b]) and (which is None or pairs[a, b] > best):
             best, which = float(pairs[a, b]), (a, b)
     return best, which
+
+
+def by_chance(sizes: Floats, df: int) -> float:
+    """What the largest distance between any two of these groups (G,) stays below in 95 of 100 samples if none differ.
+
+    n_a n_b / (n_a + n_b) times the squared distance is then chi-squared with `df` degrees of freedom (levels - 1; numbers: 1) in large
+    samples; the chances of all pairs are added (Bonferroni), so it is rather too large than too small. NaN below two groups.
+    """
+    pairs = np.array([1 / a + 1 / b for a, b in combinations(sizes.tolist(), 2)])
+    if not pairs.size or df < 1:
+        return float("nan")
+
+    def excess(distance: float) -> float:
+        return float(stats.chi2.sf(distance**2 / pairs, df).sum()) - _CHANCE
+
+    upper = float(np.sqrt(stats.chi2.isf(_CHANCE / pairs.size, df) * pairs.max()))
+    return float(optimize.brentq(excess, 0.0, upper * 1.001, xtol=1e-10)) if pairs.size > 1 else upper
 
 
 def rank_test_of_counts(counts: Floats) -> tuple[str, float, float]:

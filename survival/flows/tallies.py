@@ -43,6 +43,7 @@ def tallies(source: Spells | BuiltEpisodes, variable: str, by: str | None = None
     tables.engine.drop(name)
     if frame["value"].dtype == bool or frame["value"].dropna().map(type).eq(bool).any():
         frame["value"] = frame["value"].astype("boolean")
+    frame = frame if by else frame.assign(group="")
     _conserve(frame, source, spells)
     return frame.sort_values(["group", "value"], ignore_index=True)[list(COLUMNS)]
 
@@ -66,7 +67,7 @@ def _rows(source: Spells | BuiltEpisodes, indicator: str | None) -> ir.Table:
 
 
 def _named(rows: ir.Table, tables: Tables, attribute: str | None, by: str | None) -> ir.Table:
-    """group, value, began, days."""
+    """group (with `by`), value, began, days."""
     people = tables.customers
     of = {"value": people[attribute]} if attribute else {}
     groups = {"group": people[by].cast("string").fill_null(MISSING)} if by else {}
@@ -75,17 +76,20 @@ def _named(rows: ir.Table, tables: Tables, attribute: str | None, by: str | None
     value = rows["value"]
     if not (value.type().is_numeric() or value.type().is_boolean()):
         value = value.cast("string")
-    group = rows["group"] if by else ""
-    return rows.select(group=group, value=value, began=rows.began.cast("int64"), days=rows.days.cast("int64"))
+    return rows.select(*groups, value=value, began=rows.began.cast("int64"), days=rows.days.cast("int64"))
 
 
 def _counted(rows: ir.Table) -> ir.Table:
     sums = {"customers": rows.began.sum().cast("float64"), "days": rows.days.sum().cast("float64")}
-    return rows.group_by("group", "value").aggregate(**sums)
+    return rows.group_by(_keys(rows)).aggregate(**sums)
 
 
 def _summed(rows: ir.Table) -> ir.Table:
-    return rows.group_by("group", "value").aggregate(customers=rows.customers.sum(), days=rows.days.sum())
+    return rows.group_by(_keys(rows)).aggregate(customers=rows.customers.sum(), days=rows.days.sum())
+
+
+def _keys(rows: ir.Table) -> list[str]:
+    return [name for name in ("group", "value") if name in rows.columns]
 
 
 def _conserve(frame: pd.DataFrame, source: Spells | BuiltEpisodes, spells: Spells) -> None:

@@ -1,10 +1,16 @@
-"""Sentences of the methods paragraph about what becomes of hazard ratios, by topic, with their references."""
+"""Sentences of the methods paragraph about hazard ratios and what every study may show, by topic, with their references."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 RATIO_TOPICS = {
+    "characteristics": "Characteristics of customers were read at entry; their quartiles are those of the second definition of Hyndman "
+    "and Fan 1996.",
+    "characteristics-smd": "The characteristics of cohorts were compared by standardised mean differences (Austin 2009; of several "
+    "levels Yang and Dalton 2012), and not by tests, which STROBE advises against in such a table (Vandenbroucke et al. 2007).",
+    "characteristics-tests": "The characteristics of cohorts were compared by standardised mean differences (Austin 2009; of several "
+    "levels Yang and Dalton 2012), and by the tests of Wilcoxon, of Kruskal and Wallis, of Pearson and of Fisher.",
     "overlap": "Agreement between definitions is Cohen's kappa (Cohen 1960) with the interval of Fleiss, Cohen and Everitt 1969, and "
     "Jaccard's index with Wilson's interval.",
     "definition-differences": "Hazard ratios of different definitions come from the same customers; their differences were tested with "
@@ -32,6 +38,13 @@ RATIO_TOPICS = {
 }
 
 RATIO_REFERENCES = {
+    "Austin 2009": "Austin PC. Balance diagnostics for comparing the distribution of baseline covariates between treatment groups in "
+    "propensity-score matched samples. Statistics in Medicine 2009;28:3083–3107.",
+    "Hyndman and Fan 1996": "Hyndman RJ, Fan Y. Sample quantiles in statistical packages. American Statistician 1996;50:361–365.",
+    "Vandenbroucke et al. 2007": "Vandenbroucke JP, von Elm E, Altman DG, et al. Strengthening the reporting of observational studies in "
+    "epidemiology (STROBE): explanation and elaboration. PLoS Medicine 2007;4:e297.",
+    "Yang and Dalton 2012": "Yang D, Dalton JE. A unified approach to measuring the effect size between two groups using SAS. SAS Global "
+    "Forum 2012, paper 335.",
     "Cohen 1960": "Cohen J. A coefficient of agreement for nominal scales. Educational and Psychological Measurement 1960;20:37–46.",
     "Fleiss, Cohen and Everitt 1969": "Fleiss JL, Cohen J, Everitt BS. Large sample standard errors of kappa and weighted kappa. "
     "Psychological Bulletin 1969;72:323–327.",

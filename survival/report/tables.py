@@ -203,7 +203,7 @@ _LATEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", "–": "--", "—": "---", "−": r"$-$", "∞": r"$\infty$", "≥": r"$\geq$", "≤": r"$\leq$",
     "×": r"$\times$", "β": r"$\beta$", "χ": r"$\chi$", "²": r"\textsuperscript{2}", "…": r"\ldots{}", '"': r"\textquotedbl{}",
-    "\n": " ", "[": "{[}", "]": "{]}",
+    "\n": " ", "[": "{[}", "]": "{]}", "\u2003": r"\quad ", "\u00a0": "~",
 }  # fmt: skip
 
 
