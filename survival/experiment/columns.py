@@ -9,7 +9,7 @@ from survival.data import customer_attributes, found_files
 from survival.errors import ConfigError, DataError
 from survival.experiment.config import Experiment
 from survival.experiment.problems import Problem, listing, render, suggestion
-from survival.experiment.references import formula_names, made_columns, model_names, used_indicators
+from survival.experiment.references import adjusted_names, formula_names, made_columns, model_names, used_indicators
 from survival.experiment.source import Source
 from survival.experiment.study import needed
 from survival.indicators import CALENDAR
@@ -60,8 +60,8 @@ def name_problems(experiment: Experiment, root: Path) -> list[Problem]:
     subgroups = experiment.model.subgroups
     problems = period_problems(experiment)
     by_column = experiment.cohorts is not None and experiment.cohorts.by not in PERIODS
-    described = experiment.characteristics.columns
-    if not model_names(experiment) and not subgroups and not by_column and not described:
+    described, adjusted = experiment.characteristics.columns, adjusted_names(experiment)
+    if not any((model_names(experiment), subgroups, by_column, described, adjusted)):
         return problems
     try:
         columns = customer_attributes(experiment.data, root=root)
@@ -70,7 +70,8 @@ def name_problems(experiment: Experiment, root: Path) -> list[Problem]:
     problems += _cohort_problems(experiment, columns)
     problems += [p for name in model_names(experiment) for p in _problems(name, experiment, columns)]
     problems += [p for name in subgroups for p in _subgroup_problems(name, experiment, columns)]
-    return problems + [p for name in described for p in _described_problems(name, experiment, columns)]
+    problems += [p for name in described for p in _described_problems(name, experiment, columns)]
+    return problems + [p for name in adjusted for p in _adjusted_problems(name, experiment, columns)]
 
 
 def period_problems(experiment: Experiment) -> list[Problem]:
@@ -116,6 +117,25 @@ def _described_problems(name: str, experiment: Experiment, columns: list[str]) -
     unused = " Indicators are shown when the formula names them." if name in experiment.indicators else ""
     message = f"'{name}' is no column of customers.{unused}{suggestion(name, there)} Columns of customers: {listing(columns)}."
     return [Problem(("characteristics", "columns"), message)]
+
+
+def _adjusted_problems(name: str, experiment: Experiment, columns: list[str]) -> list[Problem]:
+    """Groups and what they are adjusted for are fixed for a customer: no indicator, which changes over time."""
+    assert experiment.adjusted is not None
+    place = ("adjusted", "by" if name == experiment.adjusted.by else "for")
+    if name == COHORT and not experiment.cohorts:
+        return [Problem(place, "'cohort' is named, but the config has no `cohorts:`. Add one, or name another column.")]
+    there = [*columns, *made_columns(experiment), COHORT, *PERIODS]
+    if name in there:
+        return []
+    if name in experiment.indicators:
+        why = (
+            f"'{name}' is an indicator: it changes over time, and what a customer does later may follow from the group."
+        )
+        return [Problem(place, f"{why} Name columns of customers: {listing(columns)}.")]
+    return [
+        Problem(place, f"'{name}' is no column of customers.{suggestion(name, there)} Allowed: {listing(columns)}.")
+    ]
 
 
 def _problems(name: str, experiment: Experiment, columns: list[str]) -> list[Problem]:

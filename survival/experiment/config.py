@@ -12,6 +12,7 @@ from survival.churn import Definition, combined, combining_mistakes, definition_
 from survival.cohorts import CohortSpec
 from survival.data import DataSpec
 from survival.errors import ConfigError
+from survival.experiment.adjusted_spec import AdjustedSpec
 from survival.experiment.curve_specs import BeyondSpec, RetentionSpec
 from survival.experiment.missing import Missing
 from survival.experiment.problems import Problem, from_pydantic, render, without
@@ -86,6 +87,10 @@ class Experiment(Spec):
     characteristics: CharacteristicsSpec = CharacteristicsSpec()
     retention: RetentionSpec = RetentionSpec()
     beyond: BeyondSpec = BeyondSpec()
+    adjusted: AdjustedSpec | None = Field(
+        None,
+        description="curves of the cohorts, or of other groups, as if their customers were alike in some attributes",
+    )
     labels: dict[str, str] = Field(
         {}, description="name of a covariate: what reports call it, such as `two or more open tickets`"
     )

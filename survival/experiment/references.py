@@ -45,12 +45,19 @@ def uses_calendar(experiment: Experiment) -> bool:
 
 
 def customer_columns(experiment: Experiment) -> list[str]:
-    """The names of the model, of the cohorts and of the characteristics that must be columns of `customers`."""
+    """The names of the model, of the cohorts, the characteristics and the adjusted curves that must be columns of `customers`."""
     made = (COHORT, *PERIODS, *made_columns(experiment), *([CALENDAR] if experiment.calendar else []))
     read = [*model_names(experiment), *experiment.model.subgroups, *experiment.characteristics.columns]
+    read += adjusted_names(experiment)
     names = [n for n in read if n not in experiment.indicators and n not in made]
     by = experiment.cohorts.by if experiment.cohorts else None
     return list(dict.fromkeys([*names, *([by] if by and by not in made else [])]))
+
+
+def adjusted_names(experiment: Experiment) -> list[str]:
+    """The columns of customers that adjusted curves read: the groups, and what is adjusted for."""
+    spec = experiment.adjusted
+    return [] if spec is None else [spec.by, *spec.covariates]
 
 
 def made_columns(experiment: Experiment) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from survival.experiment.adjusted_blocks import adjusted_blocks, adjusted_sentence
 from survival.experiment.ahead import ahead_blocks, ahead_sentence
 from survival.experiment.comparisons import comparison_blocks, difference_sentence
 from survival.experiment.curve_figures import (
@@ -55,6 +56,7 @@ def retention_blocks(study: Study) -> list[Block]:
         if study.has_cohorts:
             blocks += triangle_blocks(study, name, triangle(study, name))
         for title, more in (
+            ("cohorts with the same customers", adjusted_blocks(study, name)),
             ("who is still here", ahead_blocks(study, name)),
             ("terms and returns", terms_blocks(study, name)),
         ):
@@ -80,7 +82,12 @@ def _sentences(study: Study, name: str, at: pd.DataFrame, tests: pd.DataFrame) -
     rows = tests[(tests["definition"] == name) & tests["test"].isin([first, "trend"])].to_dict("records")
     called = "log-rank test" if first == "logrank" else f"{first} test"
     cohorts = len(study.cohort_labels(name))
-    more = [difference_sentence(study, name), ahead_sentence(study, name), billing_sentence(study, name)]
+    more = [
+        difference_sentence(study, name),
+        adjusted_sentence(study, name),
+        ahead_sentence(study, name),
+        billing_sentence(study, name),
+    ]
     said = [
         _at_longest(study, at, name),
         *(rank_test_sentence(row, cohorts).replace("log-rank test", called) for row in rows),

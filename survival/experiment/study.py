@@ -27,7 +27,14 @@ from survival.experiment.config import Experiment
 from survival.experiment.episode_cache import EpisodeCache
 from survival.experiment.missing import handled
 from survival.experiment.progress import Steps
-from survival.experiment.references import customer_columns, made_columns, model_names, used_indicators, uses_calendar
+from survival.experiment.references import (
+    adjusted_names,
+    customer_columns,
+    made_columns,
+    model_names,
+    used_indicators,
+    uses_calendar,
+)
 from survival.findings import Finding
 from survival.flows.door import flows
 from survival.flows.table import Flows
@@ -53,7 +60,7 @@ def needed(config: Experiment) -> dict[str, set[str]]:
     """Tables and columns that must be there: of the definitions modelled, the indicators in use, the model's names."""
     need = needs(*_readers(config))
     need.setdefault("customers", set()).update({"customer_id", *customer_columns(config)})
-    grouped_by = [config.cohorts.by] if config.cohorts else []
+    grouped_by = [*([config.cohorts.by] if config.cohorts else []), *adjusted_names(config)]
     if set(PERIODS) & {*grouped_by, *model_names(config), *config.model.subgroups} or uses_calendar(config):
         need["customers"].add("signed_up_on")
     if _reads_revenue(config):

@@ -1,0 +1,187 @@
+"""The part of a report that compares groups as if they had the same customers: a figure, a table and a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from survival.cohorts import COHORT
+from survival.experiment.adjusted import Adjusted, adjusted_of, at_tenures, curve_rows
+from survival.experiment.comparisons import ADJUSTED_BY, ALPHA, MARK
+from survival.experiment.models import Models
+from survival.experiment.study import Study
+from survival.plot.adjusted import adjusted_retention
+from survival.plot.numbers import confidence, count, decimal, p_phrase, percent_with_interval
+from survival.plot.style import tenure_ticks
+from survival.report.document import Block, Bullets, Figure, Section, Table
+from survival.report.wording import days_and_months
+
+
+def adjusted_section(study: Study, all_models: Sequence[Models]) -> list[Block]:
+    """Its own section, of all definitions; nothing without the key `adjusted`."""
+    blocks: list[Block] = []
+    for made in all_models:
+        found = adjusted_blocks(study, made.definition)
+        said = adjusted_sentence(study, made.definition)
+        blocks += [*([Bullets((said,))] if said and found else []), *found]
+    return [Section("Do the groups differ when their customers are alike?"), *blocks] if blocks else []
+
+
+def adjusted_blocks(study: Study, name: str) -> list[Block]:
+    """The curves as observed beside the adjusted ones, and both at fixed tenures."""
+    made = adjusted_of(study, name)
+    if made is None:
+        return []
+    study.used("adjusted-weights" if made.curves.method == "marginal" else "adjusted")
+    slug, frame, at = study.slug(name), curve_rows(made), at_tenures(study, made)
+    longest = max(curve.end for curve in made.curves.crude.curves)
+    at_risk = made.curves.crude.numbers_at_risk(tenure_ticks(longest)).rename(columns={"by": "group"})
+    groups = _groups(study, made)
+    return [
+        Figure(
+            name=f"adjusted_retention_{slug}",
+            title=f"Customers retained by {groups}, as observed and adjusted for {_covariates(study)}, {name}",
+            caption=_caption(study, made),
+            alt=f"Retention curves by {groups} under {name}, as observed and adjusted for {_covariates(study)}; the table has the numbers.",
+            figure=adjusted_retention(
+                frame[["group", "curve", "tenure", "retention", "ci_lower", "ci_upper"]],
+                at_risk,
+                by="group",
+                ordered=study.ordered and made.curves.by == COHORT,
+                horizon=longest,
+                adjusted_for=_covariates(study),
+            ),
+            source=(f"adjusted_retention_{slug}",),
+        ),
+        Table(
+            f"adjusted_at_{slug}",
+            f"Retention by {groups}, as observed and adjusted for {_covariates(study)}, {name}",
+            at,
+            _shown(study, made, at),
+            notes=_notes(study, made),
+        ),
+        Table(f"adjusted_retention_{slug}", f"Adjusted curves, {name}", frame, shown=False),
+        Table(
+            f"adjusted_model_{slug}",
+            f"The Cox model that the curves are adjusted by, {name}",
+            made.fit.tidy().assign(definition=name),
+            shown=False,
+        ),
+    ]
+
+
+def adjusted_sentence(study: Study, name: str) -> str | None:
+    """The largest difference from the reference as observed, and the same difference adjusted; None where there is none."""
+    made = adjusted_of(study, name)
+    if made is None:
+        return None
+    rows = at_tenures(study, made)
+    both = rows[rows["observed_difference"].notna() & rows["adjusted_difference"].notna()]
+    if both.empty:
+        return None
+    tenure = both["tenure"].max()
+    last = both[both["tenure"] == tenure]
+    row: Any = last.loc[last["observed_difference"].abs().idxmax()]
+    level = study.config.level
+    most = f" (the largest of {len(last)} differences)" if len(last) > 1 else ""
+    far = _far(row, "observed", level)
+    first = f"After {days_and_months(float(tenure))}, retention of {row['group']} was {far} than that of {row['reference']} as observed{most}"
+    second = f"adjusted for {_covariates(study)} it was {_far(row, 'adjusted', level)}"
+    return f"{first}; {second}."
+
+
+def _far(row: Any, kind: str, level: float) -> str:
+    """'9.1 points lower (95% CI −12.0 to −6.2)'."""
+    value = row[f"{kind}_difference"]
+    low, high = row[f"{kind}_difference_lower"], row[f"{kind}_difference_upper"]
+    how = f"{decimal(100 * abs(value), 1)} points {'higher' if value > 0 else 'lower'}"
+    return how if low != low else f"{how} ({confidence(level)} CI {_points(low)} to {_points(high)})"
+
+
+def _points(share: float) -> str:
+    return decimal(100 * share, 1)
+
+
+def _named(study: Study, name: str) -> str:
+    return study.labels.get(name, name.replace("_", " "))
+
+
+def _covariates(study: Study) -> str:
+    assert study.config.adjusted is not None
+    words = [_named(study, name) for name in study.config.adjusted.covariates]
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def _groups(study: Study, made: Adjusted) -> str:
+    return study.cohort_title.lower() if made.curves.by == COHORT else _named(study, made.curves.by)
+
+
+def _caption(study: Study, made: Adjusted) -> str:
+    curves, interval = made.curves, study.config.retention.interval
+    groups, words = _groups(study, made), _covariates(study)
+    counted = f"{count(made.customers)} customers, {count(made.events)} churns."
+    if curves.method == "marginal":
+        how = (
+            f"Adjusted: Kaplan-Meier curves with customers weighted so that every group has the {words} of all {count(made.customers)} "
+            "customers."
+        )
+    else:
+        how = (
+            f"Adjusted: what a Cox model with {words}, and with a baseline of its own for each {groups}, predicts on average for all "
+            f"{count(made.customers)} customers, as if each had been in that group (direct standardisation)."
+        )
+    variance = {"model": "delta method", "robust": "variance by customer"}.get(curves.variance, "delta method")
+    bands = (
+        ""
+        if interval == "none"
+        else f" Bands and intervals: pointwise {confidence(study.config.level)}, {interval} ({variance})."
+    )
+    return (
+        f"{counted} As observed: Kaplan-Meier curves. {how}{bands} A curve is drawn where its own group was observed. Other differences "
+        "between the groups remain; the curves do not show what would happen if a customer changed group."
+    )
+
+
+def _shown(study: Study, made: Adjusted, at: pd.DataFrame) -> pd.DataFrame:
+    """A row a group and tenure: retention and difference, each as observed and adjusted."""
+    ci = f"({confidence(study.config.level)} CI)"
+    known = at[at["observed"].notna() | at["adjusted"].notna()]
+    return pd.DataFrame(
+        {
+            _groups(study, made).capitalize(): known["group"].astype(str),
+            "After": [f"{count(t)} days" for t in known["tenure"]],
+            f"As observed {ci}": [percent_with_interval(r.observed, r.observed_lower, r.observed_upper) for r in known.itertuples()],
+            f"Adjusted {ci}": [percent_with_interval(r.adjusted, r.adjusted_lower, r.adjusted_upper) for r in known.itertuples()],
+            f"Difference as observed, points {ci}": [_cell(r, "observed", made) for r in known.to_dict("records")],
+            f"Difference adjusted, points {ci}": [_cell(r, "adjusted", made) for r in known.to_dict("records")],
+        }
+    )  # fmt: skip
+
+
+def _cell(row: Any, kind: str, made: Adjusted) -> str:
+    value = row[f"{kind}_difference"]
+    if str(row["group"]) == str(made.reference):
+        return "reference"
+    if value != value:
+        return "–"
+    sign = "+" if value > 0 else ""
+    low, high = row[f"{kind}_difference_lower"], row[f"{kind}_difference_upper"]
+    text = f"{sign}{_points(value)}" if low != low else f"{sign}{_points(value)} ({_points(low)} to {_points(high)})"
+    return f"{text} {MARK}" if kind == "adjusted" and row["p_adjusted"] < ALPHA else text
+
+
+def _notes(study: Study, made: Adjusted) -> tuple[str, ...]:
+    how = ADJUSTED_BY.get(study.config.retention.adjust)
+    tests = f"adjusted by {how} over the table" if how else "not adjusted for their number"
+    notes = [f"Differences from {made.reference}. {MARK} p of the adjusted difference below {ALPHA:g}, {tests}."]
+    if made.curves.method == "conditional":
+        test = made.fit.proportional_hazards().iloc[-1]
+        notes.append(
+            f"The hazard ratios of {_covariates(study)} are taken to be the same in every group and at every tenure (test that they "
+            f"do not change with tenure: {p_phrase(test['p'])})."
+        )
+    if len({float(b) for b in made.curves.begin}) > 1:
+        notes.append("A dash: not observed then, or first observed at another tenure than the group compared with.")
+    return tuple(notes)
