@@ -93,7 +93,8 @@ def test_given_still_here() -> None:
     spread = Z * np.sqrt(1 / 12) / np.log(3 / 4)
     np.testing.assert_allclose(table["ci_lower"][1], 0.75 ** np.exp(-spread))
     assert curves.given(5, until=10)["tenure"].tolist() == [5, 8, 10]
-    assert curves.given(12.5).empty
+    with pytest.raises(ArgumentError, match="known from tenure 0 to 12"):
+        curves.given(12.5)
     residual = curves.mean_residual([0, 5, 6, 13], 10)
     np.testing.assert_allclose(residual["mean_residual"], [111 / 14, 4.5, 3.5, np.nan])  # 3 + 2·3/4, then a day less
     np.testing.assert_allclose(residual["se"][1:3], 1.5 * np.sqrt(1 / 12))

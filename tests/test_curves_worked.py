@@ -301,3 +301,35 @@ def test_a_tail_of_few_keeps_its_digits() -> None:
     table = kaplan_meier({"stop": stop, "event": random.random(20_000) < 0.5, "w": weight}, weights="w").tidy()
     np.testing.assert_allclose(table["at_risk"].iloc[-1], 1e-3, rtol=1e-13)  # 1e7 went before it
     np.testing.assert_allclose(table["at_risk"].iloc[1], weight.sum(), rtol=1e-13)
+
+
+def test_tenures_that_are_none_are_refused_in_words() -> None:
+    rows = pd.DataFrame({"stop": [10, 20, 30, 40], "event": [1, 0, 1, 0]})
+    curves = kaplan_meier(rows)
+    for call in (curves.at, curves.numbers_at_risk, curves.equality):
+        with pytest.raises(ArgumentError, match=r"tenures must be finite numbers, such as \[30, 90\]; got 'a'"):
+            call("a")
+    with pytest.raises(ArgumentError, match="p must be shares between 0 and 1, such as 0.5 for the median; got 'a'"):
+        curves.quantile("a")
+    for wrong in ("a", [10, 20], None, float("inf")):
+        with pytest.raises(ArgumentError, match="tenure must be one finite number, such as 90; got"):
+            curves.given(wrong)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="until must be one finite number"):
+        curves.given(10, until="a")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="until must not be before the tenure that is given, 20; got 10"):
+        curves.given(20, until=10)
+    with pytest.raises(ArgumentError, match="horizon must be one finite number"):
+        curves.mean_residual([10], [20, 30])  # type: ignore[arg-type]
+    assert curves.given(20, until=30)["retention"].tolist() == [1.0, 0.5]
+
+
+def test_nobody_is_known_beyond_the_data() -> None:
+    rows = pd.DataFrame({"stop": [10, 20, 30, 60, 60], "event": [1, 1, 1, 1, 1], "plan": list("aaabb")})
+    curves = kaplan_meier(rows, by="plan")
+    assert curves.given(40)["by"].unique().tolist() == ["b"], "one group's curve has ended, the other's has not"
+    with pytest.raises(
+        ArgumentError, match="nobody is known to be here at tenure 500: retention is known from tenure 0 to 60"
+    ):
+        curves.given(500)
+    with pytest.raises(ArgumentError, match="nobody is known to be here at tenure 60: retention is 0 there"):
+        curves.given(60)

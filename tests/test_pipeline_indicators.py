@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 import pytest
 
-from survival.churn import Cancellation, Inactivity, Recorded, spells
+from survival.churn import Cancellation, Inactivity, Recorded, parse_definition, spells
 from survival.cohorts import CohortSpec, cohort_order, with_cohort
 from survival.data import Observed, Tables, tables_from_frames
 from survival.episodes import episodes
@@ -241,6 +241,16 @@ def test_one_threshold_at_most() -> None:
             parse_indicator(wrong)
     with pytest.raises(ConfigError, match="Did you mean 'usage'"):
         parse_indicator({"kind": "usag"})
+    with pytest.raises(
+        ConfigError, match=r"of kind 'usage': windw: unknown key\. Did you mean 'window'\? Allowed: .*window"
+    ):
+        parse_indicator({"kind": "usage", "windw": 3})
+    with pytest.raises(ConfigError, match=r"is: got 'detractr'\. Did you mean 'detractor'\?"):
+        parse_indicator({"kind": "nps", "is": "detractr"})
+    with pytest.raises(
+        ConfigError, match=r"churn definition of kind 'inactivity': window_days: unknown key\. Did you mean 'window'"
+    ):
+        parse_definition({"kind": "inactivity", "window_days": 30})
     with pytest.raises(ConfigError, match="finite"):
         parse_indicator({"kind": "usage", "below": float("inf")})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
@@ -40,16 +40,30 @@ class Registry(Generic[S]):
         """The spec that a mapping such as `{kind: inactivity, window: 30}` describes. Raises ConfigError."""
         kind = value.get("kind")
         if kind not in self._classes:
-            near = difflib.get_close_matches(str(kind), self._classes, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
             allowed = ", ".join(self._classes)
-            raise ConfigError(f"{self.noun} kind {kind!r} is unknown.{hint} Allowed: {allowed}")
+            raise ConfigError(
+                f"{self.noun} kind {kind!r} is unknown.{_nearest(str(kind), self._classes)} Allowed: {allowed}"
+            )
         try:
             return self._classes[kind].model_validate(dict(value))
         except ValidationError as error:
-            raise ConfigError(f"{self.noun} of kind {kind!r}: {_first(error)}") from None
+            said = "; ".join(_problem(one, self._classes[kind]) for one in error.errors())
+            raise ConfigError(f"{self.noun} of kind {kind!r}: {said}") from None
 
 
-def _first(error: ValidationError) -> str:
-    problems = [f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors()]
-    return "; ".join(problems)
+def _problem(error: Mapping[str, Any], cls: type[Spec]) -> str:
+    """One of pydantic's errors in words: a key that is not there with the nearest that is."""
+    key = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
+        allowed = [field.alias or name for name, field in cls.model_fields.items()]
+        return f"{key}: unknown key.{_nearest(key, allowed)} Allowed: {', '.join(allowed)}"
+    if error["type"] == "literal_error":
+        allowed = [part.strip().strip("'") for part in error["ctx"]["expected"].replace(" or ", ", ").split(",")]
+        received = error["input"]
+        return f"{key}: got {received!r}.{_nearest(str(received), allowed)} Allowed: {', '.join(allowed)}"
+    return f"{key or 'value'}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _nearest(word: str, allowed: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(allowed), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""

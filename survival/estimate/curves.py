@@ -152,9 +152,9 @@ class Curves:
         the flat piece where the curve is exactly 1 - p; limits read off the pointwise interval in the same
         way).
         """
-        shares = np.atleast_1d(np.asarray(p, np.float64))
+        shares = _numbers(p, "p must be shares between 0 and 1, such as 0.5 for the median")
         if not bool(((shares >= 0) & (shares <= 1)).all()):
-            raise ArgumentError(f"p must be shares between 0 and 1; got {p!r}")
+            raise ArgumentError(f"p must be shares between 0 and 1, such as 0.5 for the median; got {p!r}")
         return _stacked([self._quantile(curve, shares) for curve in self.curves])
 
     def _quantile(self, curve: Curve, shares: Floats) -> dict[str, Any]:
@@ -199,13 +199,21 @@ class Curves:
         """Retention of who is still here at `tenure`: by, given, tenure, at_risk, events, retention, se, ci_lower, ci_upper.
 
         S(t) / S(tenure) with the variance of what happens after; a row at `tenure` itself (retention 1), then one at each
-        later row of the curve, up to `until`. No rows for a group whose curve does not reach `tenure`.
+        later row of the curve, up to `until`. No rows for a group whose curve does not reach `tenure`; ArgumentError when that is
+        every group.
         """
         self._greenwood("conditional retention", "start the episodes anew with `landmark`")
-        (given,) = _snapped(_tenures(tenure), self.curves[0].risk.time)
-        parts = [conditional(curve, float(given), self.level, self.interval) for curve in self.curves]
-        table = _stacked(parts)
-        return table if until is None else table[table["tenure"] <= until].reset_index(drop=True)
+        given = float(_snapped(_one(tenure, "tenure"), self.curves[0].risk.time)[0])
+        table = _stacked([conditional(curve, given, self.level, self.interval) for curve in self.curves])
+        if table.empty:
+            first, last = min(curve.entry for curve in self.curves), max(curve.end for curve in self.curves)
+            inside = first <= given <= last
+            why = "retention is 0 there" if inside else f"retention is known from tenure {first:g} to {last:g}"
+            raise ArgumentError(f"nobody is known to be here at tenure {given:g}: {why}. Give another tenure")
+        last = np.inf if until is None else float(_one(until, "until")[0])
+        if last < given:
+            raise ArgumentError(f"until must not be before the tenure that is given, {given:g}; got {until!r}")
+        return table[table["tenure"] <= last].reset_index(drop=True)
 
     def mean_residual(self, tenures: ArrayLike, horizon: float) -> pd.DataFrame:
         """Mean tenure still ahead, up to `horizon`, of who is here at `tenures`.
@@ -214,7 +222,7 @@ class Curves:
         tenure u at most horizon - u is ahead. NaN where a curve does not reach.
         """
         self._greenwood("mean residual tenure", "start the episodes anew with `landmark` and take `rmst`")
-        wanted, until = _tenures(tenures), float(_tenures(horizon)[0])
+        wanted, until = _tenures(tenures), float(_one(horizon, "horizon")[0])
         return _stacked([mean_residual(curve, wanted, until, self.level) for curve in self.curves])
 
     def differences(self, tenures: ArrayLike, adjust: str = "holm") -> Comparisons:
@@ -311,10 +319,27 @@ def _next(values: Floats, row: NDArray[np.intp]) -> Floats:
 
 
 def _tenures(tenures: ArrayLike) -> Floats:
-    wanted = np.atleast_1d(np.asarray(tenures, np.float64))
+    rule = "tenures must be finite numbers, such as [30, 90]"
+    wanted = _numbers(tenures, rule)
     if wanted.ndim != 1 or not bool(np.isfinite(wanted).all()):
-        raise ArgumentError(f"tenures must be finite numbers; got {tenures!r}")
+        raise ArgumentError(f"{rule}; got {tenures!r}")
     return wanted
+
+
+def _one(tenure: ArrayLike, name: str) -> Floats:
+    """A single tenure, as an array of one."""
+    rule = f"{name} must be one finite number, such as 90"
+    wanted = _numbers(tenure, rule)
+    if wanted.shape != (1,) or not np.isfinite(wanted[0]):
+        raise ArgumentError(f"{rule}; got {tenure!r}")
+    return wanted
+
+
+def _numbers(values: ArrayLike, rule: str) -> Floats:
+    try:
+        return np.atleast_1d(np.asarray(values, np.float64))
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{rule}; got {values!r}") from None
 
 
 def _snapped(wanted: Floats, time: Floats) -> Floats:

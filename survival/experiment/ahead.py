@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from survival.cohorts import COHORT
-from survival.errors import StructureError
+from survival.errors import ArgumentError, StructureError
 from survival.estimate.curves import Curves
 from survival.estimate.intervals import normal_quantile
 from survival.estimate.kaplan_meier import kaplan_meier
@@ -54,8 +54,11 @@ def _from(study: Study, name: str, given: float) -> pd.DataFrame | None:
     """The curve of everybody who is still here at `given`, on the tenure since signup; None where nobody is."""
     level, interval = study.config.level, study.config.retention.interval
     if not study.several_spells(name):
-        pooled = kaplan_meier(study.flows(name), level=level, interval=interval).given(given)
-        return None if pooled.empty or pooled["tenure"].max() <= given else pooled
+        try:
+            pooled = kaplan_meier(study.flows(name), level=level, interval=interval).given(given)
+        except ArgumentError:  # nobody is observed then
+            return None
+        return None if pooled["tenure"].max() <= given else pooled
     try:
         later = landmark(study.stays(name), given, start="start", clock="continue", **OF_A_SPELL)
     except StructureError:
