@@ -19,6 +19,9 @@ from survival.report.document import Block, Bullets, Figure, Section, Table
 from survival.report.wording import days_and_months
 
 
+MOST_ROWS = 20  # of the table
+
+
 def adjusted_section(study: Study, all_models: Sequence[Models]) -> list[Block]:
     """Its own section, of all definitions; nothing without the key `adjusted`."""
     blocks: list[Block] = []
@@ -60,7 +63,7 @@ def adjusted_blocks(study: Study, name: str) -> list[Block]:
             f"Retention by {groups}, as observed and adjusted for {_covariates(study)}, {name}",
             at,
             _shown(study, made, at),
-            notes=_notes(study, made),
+            notes=_notes(study, made, at),
         ),
         Table(f"adjusted_retention_{slug}", f"Adjusted curves, {name}", frame, shown=False),
         Table(
@@ -147,7 +150,7 @@ def _caption(study: Study, made: Adjusted) -> str:
 def _shown(study: Study, made: Adjusted, at: pd.DataFrame) -> pd.DataFrame:
     """A row a group and tenure: retention and difference, each as observed and adjusted."""
     ci = f"({confidence(study.config.level)} CI)"
-    known = at[at["observed"].notna() | at["adjusted"].notna()]
+    known = _known(at)
     return pd.DataFrame(
         {
             _groups(study, made).capitalize(): known["group"].astype(str),
@@ -158,6 +161,15 @@ def _shown(study: Study, made: Adjusted, at: pd.DataFrame) -> pd.DataFrame:
             f"Difference adjusted, points {ci}": [_cell(r, "adjusted", made) for r in known.to_dict("records")],
         }
     )  # fmt: skip
+
+
+def _known(at: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are shown: where they are many, those of the longest tenure at which groups are compared."""
+    known = at[at["observed"].notna() | at["adjusted"].notna()]
+    compared = known[known["adjusted_difference"].notna()]
+    if len(known) <= MOST_ROWS or compared.empty:
+        return known
+    return known[known["tenure"] == compared["tenure"].max()]
 
 
 def _cell(row: Any, kind: str, made: Adjusted) -> str:
@@ -172,7 +184,7 @@ def _cell(row: Any, kind: str, made: Adjusted) -> str:
     return f"{text} {MARK}" if kind == "adjusted" and row["p_adjusted"] < ALPHA else text
 
 
-def _notes(study: Study, made: Adjusted) -> tuple[str, ...]:
+def _notes(study: Study, made: Adjusted, at: pd.DataFrame) -> tuple[str, ...]:
     how = ADJUSTED_BY.get(study.config.retention.adjust)
     tests = f"adjusted by {how} over the table" if how else "not adjusted for their number"
     notes = [f"Differences from {made.reference}. {MARK} p of the adjusted difference below {ALPHA:g}, {tests}."]
@@ -184,4 +196,6 @@ def _notes(study: Study, made: Adjusted) -> tuple[str, ...]:
         )
     if len({float(b) for b in made.curves.begin}) > 1:
         notes.append("A dash: not observed then, or first observed at another tenure than the group compared with.")
+    if at["tenure"].nunique() > _known(at)["tenure"].nunique():
+        notes.append("Other tenures are in the CSV of that name.")
     return tuple(notes)

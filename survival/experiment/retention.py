@@ -56,7 +56,7 @@ def retention_blocks(study: Study) -> list[Block]:
         if study.has_cohorts:
             blocks += triangle_blocks(study, name, triangle(study, name))
         for title, more in (
-            ("cohorts with the same customers", adjusted_blocks(study, name)),
+            ("cohorts as if their customers were alike", adjusted_blocks(study, name)),
             ("who is still here", ahead_blocks(study, name)),
             ("terms and returns", terms_blocks(study, name)),
         ):

@@ -172,7 +172,7 @@ def _panels(
         if name in adjusted:
             a = adjusted[name]
             plain = Curve(a.label, a.tenure, a.retention, a.lower, a.upper, style.NOMINAL[2], "solid")
-            draw_curve(axes, plain, solid=True, width=1.8)
+            draw_curve(axes, plain, solid=True, width=2.6)  # still seen where the observed one lies on it
         style.percent_axis(axes)
         axes.set_xlim(0, max(horizon, float(ticks.max(initial=0))) or 1)
         style.tenure_axis(axes, ticks, label=False, days_below=False)
@@ -208,7 +208,7 @@ def _words(
     figure.text(left / w, 0.52 / h, text)
     missing = f". Not shown: the last {groups - MOST} of {groups}" if groups > MOST else ""
     keys: tuple[tuple[float, str, Any, float], ...] = (
-        (left, style.NOMINAL[2], "solid", 1.8),
+        (left, style.NOMINAL[2], "solid", 2.6),
         (0.0, style.INK, GREY_DASH, 1.1),
     )
     for x, colour, dash, width in keys:
