@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from survival.experiment.adjusted_blocks import adjusted_section
 from survival.experiment.characteristics import with_characteristics
 from survival.experiment.closing import closing_blocks
 from survival.experiment.diagnostics_blocks import diagnostics_blocks
@@ -27,6 +28,7 @@ def run(study: Study) -> Report:
         *proportional_hazards_blocks(study, fitted),
         *diagnostics_blocks(study, fitted),
         *subgroup_blocks(study, fitted),
+        *adjusted_section(study, fitted),
         *lag_blocks(study, fitted),
         *sensitivity_blocks(study, fitted),
     ]

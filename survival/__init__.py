@@ -10,6 +10,7 @@ from survival.churn.side_by_side import SideBySide, side_by_side
 from survival.cohorts import CohortSpec, with_cohort
 from survival.data import DataSpec, Tables, open_tables, tables_from_frames
 from survival.episodes import BuiltEpisodes, Episodes, episodes
+from survival.estimate.adjusted import AdjustedCurves, adjusted_curves
 from survival.estimate.cox import cox, cox_univariable
 from survival.estimate.cox_fit import CoxFit
 from survival.estimate.cox_path import cox_cross_validate, cox_path
@@ -39,6 +40,7 @@ from survival.flows.table import Flows
 from survival.indicators import Indicator, parse_indicator, register_indicator, warm_up_days
 
 __all__ = [
+    "AdjustedCurves",
     "BuiltEpisodes",
     "CohortSpec",
     "CoxFit",
@@ -52,6 +54,7 @@ __all__ = [
     "SideBySide",
     "Spells",
     "Tables",
+    "adjusted_curves",
     "case_cohort",
     "coefficient_differences",
     "compare_fits",

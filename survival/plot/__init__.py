@@ -1,5 +1,6 @@
 """Figures from tidy frames; nothing is fitted here."""
 
+from survival.plot.adjusted import adjusted_retention, partial_effects
 from survival.plot.agreement import days_apart, overlap_matrix
 from survival.plot.bands import simultaneous_band
 from survival.plot.calendar_strip import calendar_strip
@@ -23,6 +24,7 @@ from survival.plot.tail import extrapolated_retention
 
 __all__ = [
     "Drawing",
+    "adjusted_retention",
     "calendar_strip",
     "churn_rates",
     "cohort_triangle",
@@ -36,6 +38,7 @@ __all__ = [
     "lag_profile",
     "mean_counts",
     "overlap_matrix",
+    "partial_effects",
     "piecewise_hazard",
     "png_bytes",
     "retention_curves",

@@ -11,6 +11,11 @@ RATIO_TOPICS = {
     "levels Yang and Dalton 2012), and not by tests, which STROBE advises against in such a table (Vandenbroucke et al. 2007).",
     "characteristics-tests": "The characteristics of cohorts were compared by standardised mean differences (Austin 2009; of several "
     "levels Yang and Dalton 2012), and by the tests of Wilcoxon, of Kruskal and Wallis, of Pearson and of Fisher.",
+    "adjusted": "Adjusted curves are the mean predictions, over all customers of the groups, of a Cox model with a baseline of each group's "
+    "own (direct standardisation: Makuch 1982; Therneau, Crowson and Atkinson 2015). Their intervals count the uncertainty of the "
+    "coefficients and of the baselines, for customers with just these attributes.",
+    "adjusted-weights": "Adjusted curves are Kaplan-Meier curves of customers weighted by the inverse of a probability from a multinomial "
+    "logistic model (Therneau, Crowson and Atkinson 2015), with a variance by customer that takes the weights as known.",
     "overlap": "Agreement between definitions is Cohen's kappa (Cohen 1960) with the interval of Fleiss, Cohen and Everitt 1969, and "
     "Jaccard's index with Wilson's interval.",
     "definition-differences": "Hazard ratios of different definitions come from the same customers; their differences were tested with "
@@ -38,6 +43,9 @@ RATIO_TOPICS = {
 }
 
 RATIO_REFERENCES = {
+    "Makuch 1982": "Makuch RW. Adjusted survival curve estimation using covariates. Journal of Chronic Diseases 1982;35:437–443.",
+    "Therneau, Crowson and Atkinson 2015": "Therneau TM, Crowson CS, Atkinson EJ. Adjusted survival curves. Vignette of the R package "
+    "survival, 2015.",
     "Austin 2009": "Austin PC. Balance diagnostics for comparing the distribution of baseline covariates between treatment groups in "
     "propensity-score matched samples. Statistics in Medicine 2009;28:3083–3107.",
     "Hyndman and Fan 1996": "Hyndman RJ, Fan Y. Sample quantiles in statistical packages. American Statistician 1996;50:361–365.",
