@@ -11,8 +11,8 @@ RATIO_TOPICS = {
     "levels Yang and Dalton 2012), and not by tests, which STROBE advises against in such a table (Vandenbroucke et al. 2007).",
     "characteristics-tests": "The characteristics of cohorts were compared by standardised mean differences (Austin 2009; of several "
     "levels Yang and Dalton 2012), and by the tests of Wilcoxon, of Kruskal and Wallis, of Pearson and of Fisher.",
-    "adjusted": "Adjusted curves are the mean predictions, over all customers of the groups, of a Cox model with a baseline of each group's "
-    "own (direct standardisation: Makuch 1982; Therneau, Crowson and Atkinson 2015). Their intervals count the uncertainty of the "
+    "adjusted": "Adjusted curves are the mean predictions, over all customers of the groups, of a Cox model with a baseline of each "
+    "group's own (direct standardisation: Makuch 1982; Therneau, Crowson and Atkinson 2015). Their intervals count the uncertainty of the "
     "coefficients and of the baselines, for customers with just these attributes.",
     "adjusted-weights": "Adjusted curves are Kaplan-Meier curves of customers weighted by the inverse of a probability from a multinomial "
     "logistic model (Therneau, Crowson and Atkinson 2015), with a variance by customer that takes the weights as known.",
