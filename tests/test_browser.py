@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from browser import A4, Browser, found
 
 from survival.experiment import run as runs
 from survival.experiment.compare import compare
 from survival.experiment.compare_report import page
-from survival.report import write
+from survival.report import Table, write
+from survival.report.render import templates
+from survival.report.tables import table_html
 from survival.simulate import simulate
 
 pytestmark = pytest.mark.skipif(found() is None, reason="no Chromium is installed (or name one in CHROMIUM)")
@@ -120,6 +123,42 @@ def test_a_page_can_be_heard(results: Path, browser: Browser, page: str) -> None
         assert heard[what] == 0, what
     assert heard["twice"] == []
     assert heard["main"] == 1
+
+
+SORTABLE = """
+<!DOCTYPE html><html><body>TABLE<script>SCRIPT</script></body></html>
+"""
+ORDER = "[...document.querySelectorAll('tbody tr')].map(r => r.cells[0].textContent).join('')"
+CLICK = "document.querySelectorAll('thead button')[{}].click(), document.querySelectorAll('thead th')[{}].ariaSort"
+
+
+def test_a_long_table_sorts_by_its_headers_and_back(browser: Browser, tmp_path: Path) -> None:
+    """Numbers by size with their intervals, signs and limits, text by letters, what is missing last; the third click undoes it."""
+    ratio = [
+        "1.84 (1.52–2.23)",
+        "12.1 (9.0–16.0)",
+        "0.33 (0.20–0.50)",
+        "not estimable",
+        "−0.2 (−1.0–0.6)",
+        "reference",
+        "1,200",
+    ]
+    p = ["< 0.001", "0.20", "0.001", "–", "0.04", "–", "> 0.99"]
+    frame = pd.DataFrame({"Covariate": list("dbacgfe"), "HR": ratio, "p": p})
+    table = table_html(Table("t", "Some", frame, display=frame))
+    page = tmp_path / "sort.html"
+    script = templates().get_template("sort.js.j2").render()
+    page.write_text(SORTABLE.replace("TABLE", table).replace("SCRIPT", script), encoding="utf-8")
+    browser.open(page, 800, 600)
+    assert browser.problems == []
+    for column, rising, falling in ((0, "abcdefg", "gfedcba"), (1, "gadbecf", "ebdagcf"), (2, "dagbecf", "ebgadcf")):
+        assert browser.value(ORDER) == "dbacgfe"
+        for direction, order in (("ascending", rising), ("descending", falling), (None, "dbacgfe")):
+            assert browser.value(CLICK.format(column, column)) == direction
+            assert browser.value(ORDER) == order
+    lines = frame.assign(Covariate=["plan", "\u2003pro", "\u2003team", *"cgfe"])
+    assert "data-sort" in table
+    assert "data-sort" not in table_html(Table("t", "Some", lines, display=lines))
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -91,7 +91,8 @@ def test_two_writes_give_the_same_bytes_and_every_file(tmp_path: Path) -> None:
 
 def test_the_page_is_well_formed_and_loads_nothing(html: str) -> None:
     page = Page(html)
-    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
+    assert not {"link", "iframe", "object"} & {tag for tag, _ in page.tags}
+    assert page.of("script") in ([], [{}])  # inside the page, where a table can be sorted
     for _, attrs in page.tags:
         for name in ("src", "href", "srcset", "action", "poster"):
             assert (attrs.get(name) or "#").startswith(("#", "data:image/svg+xml;base64,"))

@@ -1,7 +1,7 @@
 """A report as one HTML page that needs nothing else, and as Markdown.
 
-The page has no script and loads nothing: figures are SVG inside it, as images with alt texts. It prints to A4, and on a phone
-wide tables and figures scroll inside their own box.
+The page loads nothing and needs no script; the one inside it lets long tables be sorted. Figures are SVG inside it, as images
+with alt texts. It prints to A4, and on a phone wide tables and figures scroll inside their own box.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from survival.report.document import (
     Section,
     Table,
 )
-from survival.report.tables import markdown_escape, table_html, table_markdown
+from survival.report.tables import markdown_escape, shown, sortable, table_html, table_markdown
 
 SEVERITY = {"error": "Error", "warning": "Warning", "note": "Note"}
 
@@ -144,6 +144,7 @@ def to_html(report: Report, images: Mapping[str, bytes] | None = None) -> str:
         .render(
             report=report,
             blocks=blocks,
+            sorts=any(isinstance(p.block, Table) and sortable(shown(p.block)[0]) for p in blocks),
             contents=[p for p in blocks if p.kind == "section"],
             image=image,
             table=lambda p: Markup(table_html(p.block, p.number)),

@@ -156,6 +156,7 @@ def read_csv(path: Path | io.StringIO, text_columns: tuple[str, ...] = TEXT_COLU
 
 # --- HTML ------------------------------------------------------------------------------------------------------------
 
+_SORTABLE = 6  # rows
 _NUMERIC = re.compile(r"[<>]?\s*[+−-]?[\d∞](?:[\d.,%–()\s∞+−†-]|\bto\b)*\Z|–\Z|not estimable\Z|reference\Z|\Z")
 
 
@@ -184,11 +185,20 @@ def table_html(table: Table, number: int | None = None) -> str:
     if not rows:
         rows = [f'<tr><td colspan="{max(1, display.shape[1])}">No rows.</td></tr>']
     foot = "".join(f'<p class="note">{escape(n)}</p>' for n in notes)
+    sort = " data-sort" if sortable(display) else ""
     return (
         f'<div class="table" id="table-{table.name}"><div class="scroll" tabindex="0" role="region" '
-        f'aria-label="{escape(table.title)}">\n<table>\n<caption>{label}{escape(table.title)}</caption>\n'
+        f'aria-label="{escape(table.title)}">\n<table{sort}>\n<caption>{label}{escape(table.title)}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(rows) + f"\n</tbody>\n</table></div>{foot}</div>"
     )
+
+
+def sortable(display: pd.DataFrame) -> bool:
+    """Whether a page lets its reader sort the rows: many, and each complete by itself, not a line below a heading."""
+    if len(display) < _SORTABLE or display.shape[1] < 2:
+        return False
+    first = display.iloc[:, 0]
+    return bool(first.ne("").all()) and not any(v != v.lstrip() for v in first)
 
 
 def _cell(text: str) -> str:
