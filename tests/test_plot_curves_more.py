@@ -112,7 +112,7 @@ def test_the_band_is_drawn_where_it_holds() -> None:
 def test_curves_of_who_is_still_here_start_at_one() -> None:
     text = texts(conditional_retention(GIVEN))
     assert "from signup" in text
-    assert "given month 3" in text
+    assert "given day 91" in text
     assert "given day 180" in text
 
 

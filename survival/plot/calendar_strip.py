@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from survival.plot import style
 from survival.plot.style import Drawing
 
-# Fewer than expected: blue; more: brown. White where they agree. The far ends differ in hue; the number says the direction.
+# Fewer than expected: blue; more: brown. White where they agree. The far ends differ in hue; number and bar say the direction.
 FEWER_MORE = LinearSegmentedColormap.from_list("fewer_more", ["#0b3f7f", "#73a6cf", "#ffffff", "#e39a5d", "#7a3206"])
 WIDEST = math.log(3)  # of the colours: a third to three times what was expected
 FEWEST = 5.0  # churns expected in a month below which its ratio is noise
@@ -92,6 +92,11 @@ def _month(axes: Axes, x: int, r: dict, cell: float) -> None:
     clear = float(r["ci_lower"]) > 1 or float(r["ci_upper"]) < 1
     box = Rectangle((x - 0.5, 0), 1, 1, facecolor=colour, edgecolor=style.RULE, linewidth=0.6)
     axes.add_patch(box)
+    if f"{ratio:.1f}" != "1.0":  # the direction for who cannot tell brown from blue
+        level = 0.9 if ratio > 1 else 0.1
+        axes.plot(
+            [x - 0.3, x + 0.3], [level, level], color=style.INK, linewidth=1.6, solid_capstyle="butt", gid="direction"
+        )
     if clear:
         axes.add_patch(Rectangle((x - 0.46, 0.05), 0.92, 0.9, fill=False, edgecolor=style.INK, linewidth=1.1, zorder=3))
     if cell >= 0.25:
@@ -105,5 +110,5 @@ def _key(figure: Drawing, left: float, bottom: float) -> None:
     box = Rectangle((left / w, (bottom + 0.02) / h), 0.16 / w, 0.11 / h, fill=False, edgecolor=style.INK, linewidth=1.1)
     box.set_transform(figure.transFigure)
     figure.add_artist(box)
-    text = "interval excludes 1. Brown: more than expected; blue: fewer. Dot: under 5 expected"
+    text = "interval excludes 1. Brown, bar on top: more than expected; blue, bar below: fewer. Dot: under 5 expected"
     figure.text((left + 0.23) / w, (bottom + 0.075) / h, text, fontsize=7.5, va="center_baseline", color=style.SOFT)

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from survival.plot import style
 from survival.plot.style import Drawing
 
-BAND_COLOURS = {"established": "#d9e8dd", "newer": "#f3e6d0"}
+# Light and darker, so that a grey printer keeps them apart; a line of white between them.
+BAND_COLOURS = {"established": "#e6f1e9", "newer": "#e6cfa4"}
 LABELS_UP_TO = 14
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -82,6 +83,7 @@ def _bands(axes: Axes, bands: pd.DataFrame | None, top: float) -> None:
         if high <= low:
             continue
         axes.axhspan(low, high, color=BAND_COLOURS.get(str(row.maturity), style.RULE), linewidth=0, zorder=0)
+        axes.axhline(high, color="white", linewidth=1.2, zorder=0.1)
         words = f"{row.maturity}\n{100 * float(row.low):g}–{100 * float(row.high):g}%"
         place = (low + high) / 2
         axes.annotate(

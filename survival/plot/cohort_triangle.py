@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
 
 from survival.plot import style
 from survival.plot.calendar_strip import HEIGHT, draw_strip
@@ -18,7 +21,13 @@ from survival.plot.style import Drawing
 SCALE = LinearSegmentedColormap.from_list(
     "retention", ["#f4f8fc", "#c3daee", "#7fb1d9", "#3b7fb9", "#0b3f7f", "#06244a"]
 )
-INCOMPLETE = "#e7e8ea"
+INCOMPLETE: dict[str, Any] = {
+    "facecolor": "white",
+    "edgecolor": "#c3c8ce",
+    "hatch": "//////",
+    "linewidth": 0.0,
+}  # no colour of the scale
+HALO = [Stroke(linewidth=2.2, foreground="white"), Normal()]
 MONTHS_WITH_INTERVALS = 16
 WITH_INTERVALS = "interval, n at risk at the start"
 
@@ -37,7 +46,7 @@ def cohort_triangle(
 
     `cells`: one row a cell, columns cohort, customers (of the cohort), month (whole months of tenure, 30.4375 days each),
     at_risk (at the start of the cell), retention (at its end), complete (False when some of the cohort could not be observed
-    until then: the cell is grey). Cells with fewer than `mask_below` at risk hold no number, those with nobody are
+    until then: the cell is hatched). Cells with fewer than `mask_below` at risk hold no number, those with nobody are
     blank. Colours span the retention seen. `calendar`: months for a strip below (see `calendar_strip`): what hits all cohorts at
     once lies on a diagonal of the triangle, and stands out there. `intervals`: a second line in each cell with the limits, from
     columns ci_lower and ci_upper, and a third with the number at risk; for triangles of at most 16 months.
@@ -94,19 +103,23 @@ def _cells(
             continue
         x, y = int(r["month"]), row_of[r["cohort"]]
         small = not n >= mask_below or value != value
-        colour = "white" if small else SCALE(norm(value)) if complete else INCOMPLETE
-        cell = Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=0.8)
-        axes.add_patch(cell)
+        colour = SCALE(norm(value)) if complete and not small else "white"
+        if not small and not complete:
+            axes.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, gid="incomplete", **INCOMPLETE))
+        else:
+            axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=0.8))
         if small:
             axes.text(x, y, "·", ha="center", va="center", fontsize=size + 5, color=style.SOFT)
             continue
         dark = bool(complete) and style.lightness(mpl.colors.to_hex(colour)) < 58
-        ink = "white" if dark else style.INK if complete else "#4a4f56"
+        ink, halo = ("white", None) if dark else (style.INK, None) if complete else (style.INK, HALO)
         top = y - 0.24 if intervals else y
-        axes.text(x, top, f"{100 * value:.0f}", ha="center", va="center", fontsize=size, color=ink)
+        axes.text(x, top, f"{100 * value:.0f}", ha="center", va="center", fontsize=size, color=ink, path_effects=halo)
         if intervals:
-            axes.text(x, y + 0.08, _limits(r), ha="center", va="center", fontsize=5.5, color=ink)
-            axes.text(x, y + 0.34, f"n {count(n)}", ha="center", va="center", fontsize=5.5, color=ink)
+            axes.text(x, y + 0.08, _limits(r), ha="center", va="center", fontsize=5.5, color=ink, path_effects=halo)
+            axes.text(
+                x, y + 0.34, f"n {count(n)}", ha="center", va="center", fontsize=5.5, color=ink, path_effects=halo
+            )
 
 
 def _limits(r: dict) -> str:
@@ -162,9 +175,7 @@ def _legend(figure: Drawing, span: tuple[float, float], mask_below: float, above
         spine.set_visible(False)
     bar.tick_params(length=2, pad=1)
     w, h = figure.get_size_inches()
-    box = Rectangle(
-        (2.3 / w, (above + 0.34) / h), 0.2 / w, 0.12 / h, facecolor=INCOMPLETE, transform=figure.transFigure
-    )
+    box = Rectangle((2.3 / w, (above + 0.34) / h), 0.2 / w, 0.12 / h, transform=figure.transFigure, **INCOMPLETE)
     figure.add_artist(box)
     figure.text(2.56 / w, (above + 0.4) / h, "not all observed until then", fontsize=7.5, va="center")
     figure.text(2.4 / w, (above + 0.19) / h, "·", fontsize=13, va="center", ha="center", color=style.SOFT)

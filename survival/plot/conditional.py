@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from survival.plot import style
+from survival.plot.numbers import count
 from survival.plot.style import Drawing
 
 MOST = 6
@@ -59,8 +60,4 @@ def conditional_retention(
 
 
 def _label(start: float) -> str:
-    if start <= 0:
-        return "from signup"
-    month = start / style.DAYS_PER_MONTH
-    whole = abs(month - round(month)) * style.DAYS_PER_MONTH <= 0.5
-    return f"given month {round(month)}" if whole else f"given day {start:g}"
+    return "from signup" if start <= 0 else f"given day {count(round(start))}"

@@ -28,7 +28,8 @@ def direct_labels(axes: Axes, drawn: Sequence[Curve], labels: Sequence[str], wid
     for i, place in zip(late, places):
         _in_margin(axes, drawn[i], labels[i], float(place))
     taken: list[Box] = []
-    for i in sorted(set(range(len(drawn))) - set(late), key=lambda i: drawn[i].stop):
+    # The last to end first: its name lies to the right, out of the way of the lines to the others' names.
+    for i in sorted(set(range(len(drawn))) - set(late), key=lambda i: -drawn[i].stop):
         wide = style.text_width(labels[i], 8) / width * edge
         taken.append(_at_end(axes, drawn, drawn[i], labels[i], wide, taken))
     return taken
@@ -44,25 +45,39 @@ def _in_margin(axes: Axes, curve: Curve, label: str, place: float) -> None:
 
 
 def _at_end(axes: Axes, drawn: Sequence[Curve], curve: Curve, label: str, wide: float, taken: Sequence[Box]) -> Box:
-    """Mark a curve's end and name it there, at the nearest height that meets fewest curves and no other label."""
+    """Mark a curve's end and name it there, at the nearest place that meets fewest curves and no other label."""
     edge, end = axes.get_xlim()[1], curve.last
-    x = curve.stop + 0.015 * edge
-    best, least = end, math.inf
-    for shift in SHIFTS:
-        box = (x, x + wide, end + shift - TALL / 2, end + shift + TALL / 2)
-        if box[2] < 0.01 or box[3] > 0.99 or any(overlap(box, other) for other in taken):
-            continue
-        cost = sum(passes(c, box) for c in drawn) + 4 * abs(shift)
-        if cost < least:
-            best, least = end + shift, cost
+    side = 0.015 * edge
+    best, least = (curve.stop + side, curve.stop + side + wide, end - TALL / 2, end + TALL / 2), math.inf
+    for left in (curve.stop + side, curve.stop - side - wide):
+        for shift in SHIFTS:
+            box = (left, left + wide, end + shift - TALL / 2, end + shift + TALL / 2)
+            if left < 0 or box[2] < 0.01 or box[3] > 0.99 or any(overlap(box, other) for other in taken):
+                continue
+            cost = sum(passes(c, box) for c in drawn) + 4 * abs(shift) + (0.3 if left < curve.stop else 0)
+            cost += 2 * sum(_crosses((curve.stop, end), _foot(box, curve.stop), other) for other in taken)
+            if cost < least:
+                best, least = box, cost
     axes.plot([curve.stop], [end], marker="o", markersize=3.2, color=curve.colour, clip_on=False, zorder=4)
     line = {"arrowstyle": "-", "color": curve.colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2}
+    right = best[0] >= curve.stop
     axes.annotate(
-        label, (curve.stop, end), (x, best), textcoords="data", color=style.text_colour(curve.colour), fontsize=8,
-        va="center", arrowprops=line if best != end else None, annotation_clip=False, zorder=5,
-        path_effects=[Stroke(linewidth=2.5, foreground="white"), Normal()],
+        label, (curve.stop, end), _foot(best, curve.stop), textcoords="data", color=style.text_colour(curve.colour), fontsize=8,
+        va="center", ha="left" if right else "right", annotation_clip=False, zorder=5,
+        arrowprops=line if (best[2] + best[3]) / 2 != end else None, path_effects=[Stroke(linewidth=2.5, foreground="white"), Normal()],
     )  # fmt: skip
-    return (x, x + wide, best - TALL / 2, best + TALL / 2)
+    return best
+
+
+def _foot(box: Box, x: float) -> tuple[float, float]:
+    """Where the line to a label ends: the middle of the side that is nearer to `x`."""
+    return (box[0] if box[0] >= x else box[1], (box[2] + box[3]) / 2)
+
+
+def _crosses(a: tuple[float, float], b: tuple[float, float], box: Box) -> bool:
+    """Does the straight line from a to b run through this box?"""
+    x, y = (np.linspace(p, q, 15) for p, q in zip(a, b))
+    return bool(np.any((x > box[0]) & (x < box[1]) & (y > box[2]) & (y < box[3])))
 
 
 def overlap(a: Box, b: Box) -> bool:

@@ -67,13 +67,24 @@ def _levels(rows: pd.DataFrame, causes: Sequence[str], horizon: float) -> tuple[
     return wide.index.to_numpy(float), np.cumsum(values, axis=0)
 
 
-def _draw(axes: Axes, rows: pd.DataFrame, causes: Sequence[str], colours: Sequence[str], horizon: float) -> np.ndarray:
-    """The areas; returns their upper edges where they end (C,)."""
+def _draw(
+    axes: Axes,
+    rows: pd.DataFrame,
+    causes: Sequence[str],
+    colours: Sequence[str],
+    horizon: float,
+    *,
+    hatched: bool = False,
+) -> np.ndarray:
+    """The areas, `hatched` where a legend names them; returns their upper edges where they end (C,)."""
     time, edges = _levels(rows, causes, horizon)
     lower = np.zeros(time.size)
-    for upper, colour in zip(edges, colours):
+    for upper, colour, hatch in zip(edges, colours, style.HATCHES):
         # A white edge parts neighbours for who cannot tell the colours apart.
-        axes.fill_between(time, lower, upper, step="post", color=colour, linewidth=0)
+        axes.fill_between(
+            time, lower, upper, step="post", facecolor=colour, edgecolor="#ffffff80", linewidth=0,
+            hatch=hatch if hatched else None,
+        )  # fmt: skip
         axes.step(time, upper, where="post", color="white", linewidth=0.8)
         lower = upper
     axes.fill_between(time, lower, 1.0, step="post", color=RETAINED, linewidth=0)
@@ -114,7 +125,10 @@ def _panels(
     columns = min(3 if len(shown) <= 9 else 4, len(shown))
     rows = math.ceil(len(shown) / columns)
     wide, tall, gap_x, gap_y, left, bottom = 2.35, 1.6, 0.3, 0.55, 0.8, 0.82
-    keys = [Patch(facecolor=c, label=style.shorten(n, 1.7)) for c, n in zip(colours, names)]
+    keys = [
+        Patch(facecolor=c, edgecolor="#ffffff80", linewidth=0, hatch=hatch, label=style.shorten(n, 1.7))
+        for c, n, hatch in zip(colours, names, style.HATCHES)
+    ]
     keys.append(Patch(facecolor=RETAINED, label="retained"))
     width = left + columns * wide + (columns - 1) * gap_x + 0.25
     per_row = max(1, int((width - left) // (max(style.text_width(str(k.get_label()), 8.5) for k in keys) + 0.55)))
@@ -126,7 +140,7 @@ def _panels(
         r, c = divmod(i, columns)
         corner = (left + c * (wide + gap_x), bottom + (rows - 1 - r) * (tall + gap_y))
         axes = style.axes_in_inches(figure, *corner, wide, tall)
-        _draw(axes, frame[frame[by] == group], causes, colours, horizon)
+        _draw(axes, frame[frame[by] == group], causes, colours, horizon, hatched=True)
         style.percent_axis(axes)
         axes.set_xlim(0, horizon if horizon > 0 else 1)
         style.tenure_axis(axes, style.tenure_ticks(horizon, 5), label=False, days_below=False)
@@ -137,7 +151,7 @@ def _panels(
     along = [keys[i] for c in range(per_row) for i in range(c, len(keys), per_row)]
     figure.legend(
         handles=along, loc="upper left", bbox_to_anchor=(left / w, 1 - (0.36 if title else 0.1) / h), ncols=per_row,
-        borderpad=0, borderaxespad=0, handlelength=1.2, columnspacing=1.4,
+        borderpad=0, borderaxespad=0, handlelength=1.8, handleheight=1.0, columnspacing=1.4,
     )  # fmt: skip
     text = "Tenure in months of 30.4375 days" if horizon >= 70 else "Tenure in days"
     figure.text(left / w, 0.32 / h, text)

@@ -49,6 +49,7 @@ DASHES: tuple[Any, ...] = (
     (0, (6, 1.2, 1.2, 1.2, 1.2, 1.2)),
     (0, (9, 2)),
 )
+HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "++++", "oooo")  # of areas that a legend names
 OFF, ON = "#3a97cf", "#9b3a00"
 
 STYLE: dict[str, Any] = {
@@ -89,6 +90,7 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "churn-survival",
     "pdf.fonttype": 42,
     "path.simplify": False,
+    "hatch.linewidth": 0.6,
 }
 
 
