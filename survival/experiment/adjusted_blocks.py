@@ -18,7 +18,6 @@ from survival.plot.style import tenure_ticks
 from survival.report.document import Block, Bullets, Figure, Section, Table
 from survival.report.wording import days_and_months
 
-
 MOST_ROWS = 20  # of the table
 
 
@@ -89,8 +88,13 @@ def adjusted_sentence(study: Study, name: str) -> str | None:
     row: Any = last.loc[last["observed_difference"].abs().idxmax()]
     level = study.config.level
     most = f" (the largest of {len(last)} differences)" if len(last) > 1 else ""
-    far = _far(row, "observed", level)
-    first = f"After {days_and_months(float(tenure))}, retention of {row['group']} was {far} than that of {row['reference']} as observed{most}"
+    far, who, others = _far(row, "observed", level), str(row["group"]), str(row["reference"])
+    if made.curves.by != COHORT:
+        by = _named(study, made.curves.by)
+        who, others = f"customers with {by} “{who}”", f"those with {by} “{others}”"
+    first = (
+        f"After {days_and_months(float(tenure))}, retention of {who} was {far} than that of {others} as observed{most}"
+    )
     second = f"adjusted for {_covariates(study)} it was {_far(row, 'adjusted', level)}"
     return f"{first}; {second}."
 
