@@ -116,16 +116,17 @@ def characteristics(
 def _groups(table: pd.DataFrame, by: str | None, order: Sequence[str] | None) -> tuple[NDArray[np.intp], list[str]]:
     if by is None:
         return np.zeros(len(table), np.intp), []
-    text = complete(table, by, "group").astype(str)
-    groups = sorted(text.unique()) if order is None else [str(name) for name in order]
-    strange = sorted(set(text.unique()) - set(groups))
+    code, found = pd.factorize(complete(table, by, "group"))
+    names = [str(name) for name in found]
+    groups = sorted(set(names)) if order is None else [str(name) for name in order]
+    strange = sorted(set(names) - set(groups))
     if strange:
         raise ArgumentError(f"characteristics: order lacks {', '.join(map(repr, strange))} of column '{by}'")
     if EVERYBODY in groups:
         raise ArgumentError(
             f"characteristics: a group of column '{by}' is called '{EVERYBODY}', as all together; rename it"
         )
-    return pd.Index(groups).get_indexer(text).astype(np.intp), groups
+    return pd.Index(groups).get_indexer(pd.Index(names))[code].astype(np.intp), groups
 
 
 def summary(
