@@ -11,6 +11,7 @@ from survival.cohorts import CohortSpec, with_cohort
 from survival.data import DataSpec, Tables, open_tables, tables_from_frames
 from survival.episodes import BuiltEpisodes, Episodes, episodes
 from survival.estimate.adjusted import AdjustedCurves, adjusted_curves
+from survival.estimate.characteristics import characteristics
 from survival.estimate.cox import cox, cox_univariable
 from survival.estimate.cox_fit import CoxFit
 from survival.estimate.cox_path import cox_cross_validate, cox_path
@@ -56,6 +57,7 @@ __all__ = [
     "Tables",
     "adjusted_curves",
     "case_cohort",
+    "characteristics",
     "coefficient_differences",
     "compare_fits",
     "cox",
