@@ -199,8 +199,8 @@ def test_formula_names_nearest_pattern_column_of_flows() -> None:
         cox(flows, "flag", customer="customer")
     with pytest.raises(ArgumentError, match="flows have no robust variance"):
         cox(flows, "flag", robust=True)
-    with pytest.raises(ArgumentError, match="residuals are of episodes"):
-        cox(flows, "flag").residuals("score")
+    with pytest.raises(ArgumentError, match="not by 'customer': flows are sums over customers"):
+        cox(flows, "flag").residuals("score", by="customer")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pandas as pd
 from survival.errors import ArgumentError
 from survival.estimate import residuals as kernels
 from survival.estimate.cox_data import CoxData
+from survival.estimate.flow_residuals import flow_residuals, refuse_tenure_effects
 from survival.estimate.partial_likelihood import Likelihood, information
 from survival.estimate.proportional_hazards import score_test, smooth, transformed_times
 from survival.estimate.risk_sets import Floats, Ints
@@ -52,14 +53,14 @@ def residuals(
     """Residuals of `kind` in the user's units; variance (q, q) the inverse information of the inner columns."""
     if kind not in KINDS:
         raise ArgumentError(f"residuals must be one of {', '.join(KINDS)}; got {kind!r}")
-    if by not in (None, "episode", "customer"):
-        raise ArgumentError(f"by must be 'episode' or 'customer'; got {by!r}")
-    if data.episodes is None:
-        raise ArgumentError("residuals are of episodes: fit the frame of episodes, not its flows")
     if kind in ("schoenfeld", "scaled_schoenfeld"):
         if by is not None:
             raise ArgumentError(f"{kind} residuals are of events; leave `by` out")
         return _by_event(kind, data, at, beta, scale)
+    if data.episodes is None:
+        return flow_residuals(kind, by, data, at, scale, variance)
+    if by not in (None, "episode", "customer"):
+        raise ArgumentError(f"by must be 'episode' or 'customer'; got {by!r}")
     if kind in ("martingale", "deviance"):
         values = kernels.martingale(data.sets, at)
         return _martingale(kind, values, data, by or ("customer" if kind == "deviance" else "episode"))
@@ -110,6 +111,9 @@ def _by_event(kind: str, data: CoxData, at: Likelihood, beta: Floats, scale: Flo
     }
     if data.unit_labels is not None:
         head["customer"] = data.unit_labels[data.sets.event_row[order]]
+    if data.flows is not None:
+        refuse_tenure_effects(data)
+        head |= {"pattern": data.sets.event_row[order], "events": data.sets.event_count[order]}
     return pd.concat([pd.DataFrame(head), pd.DataFrame(values, columns=list(data.names))], axis=1)
 
 

@@ -218,8 +218,10 @@ class CoxFit:
         by: 'episode' or 'customer' (the unit of the robust variance), summed. Deviance is by customer unless told
         otherwise: of single episodes it means little. Weights and signs as R's residuals.coxph.
         Columns: martingale and deviance have one named so, the others one a covariate; beside these customer (or unit),
-        and start, stop, event of an episode, or stratum and tenure of an event. Raises ArgumentError for
-        another kind, and for a fit from flows, which has no episodes.
+        and start, stop, event of an episode, or stratum and tenure of an event.
+        Of a fit from flows: sums over the episodes of a `pattern` (a row of the flows' patterns), case weights counted; by 'pattern',
+        or 'tenure', each pattern at each event time. Schoenfeld's have a row for the `events` of one pattern at one time.
+        Raises ArgumentError for another kind, and from flows by customer or episode.
         """
         data, at = self._held("residuals")
         return cox_diagnostics.residuals(kind, by, data, at, self.inner[0], self.inner[3], self._model_inner())
