@@ -23,6 +23,16 @@ class Finding:
     figure: str = ""
     allowed: str = ""  # the reason given under `allow:` in the config
 
+    @property
+    def text(self) -> str:
+        """The message, without the subject where it begins with it: that is said before."""
+        return self.message.removeprefix(f"{self.subject.rpartition(': ')[2]}: ")
+
+    @property
+    def line(self) -> str:
+        """The finding in a line of plain text."""
+        return f"{self.severity}: {self.id} ({self.subject}): {self.text}"
+
     def row(self) -> dict[str, Any]:
         """The finding as a plain mapping, in the order of audit.csv."""
         return asdict(self)

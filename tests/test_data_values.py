@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+import yaml
 from pydantic import ValidationError
 from raw_tables import customers, epoch, finding, frame, opened, reasons, rows
 
@@ -241,6 +242,9 @@ def test_texts_for_no_value_in_all_tables_and_typed_columns() -> None:
     read = DataSpec.model_validate(spec)
     assert read.tables["orders"].null_words("amount", read.nulls) == ("null", "n/a", "0")
     assert read.tables["nps"].null_words("score", read.nulls) == ()
+    for quoted in ('"\\N"', "'\\N'", "\\N"):  # in double quotes YAML reads another character
+        read = DataSpec.model_validate({"tables": {}, "nulls": yaml.safe_load(f"[{quoted}, NULL]")})
+        assert read.nulls == ["\\N", "null"]
 
 
 def test_a_word_that_may_mean_nothing_names_the_way_out() -> None:
@@ -251,6 +255,12 @@ def test_a_word_that_may_mean_nothing_names_the_way_out() -> None:
         DataError, match=r'If NULL means .*: tables.subscriptions.nulls: {ended_on: \["NULL"\]}. Name their'
     ):
         opened({"customers": customers("a"), "subscriptions": facts})
+    for word, listed in (("\\N", "['\\N']"), ("na", '["na"]')):
+        stopped = frame("customer_id started_on ended_on plan", ("a", "2024-02-01", word, "x"))
+        with pytest.raises(DataError) as refused:
+            opened({"customers": customers("a"), "subscriptions": stopped})
+        assert f"unreadable ended_on: '{word}' (" in str(refused.value)
+        assert f", set data.nulls: {listed}, or for this column only: tables.subscriptions.nulls" in str(refused.value)
     people = frame(
         "customer_id signed_up_on seats",
         *((f"c{i}", "2024-01-10", str(i)) for i in range(9)),

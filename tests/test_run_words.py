@@ -94,6 +94,7 @@ def test_findings_of_several_definitions_in_one_line() -> None:
         ("its lag of 0 days is below 30.", "lag=0, window=30", "its lag of 0 days is below 30."),
         ("is it so?", "", "is it so?"),
         ("some overlap.", "c1, c2", "some overlap (c1, c2)."),
+        ("customers: 2 of 9 rows are set aside", "", "2 of 9 rows are set aside."),
     ],
 )
 def test_a_figure_is_said_where_the_message_lacks_it(message: str, figure: str, expected: str) -> None:

@@ -51,12 +51,19 @@ _EXPECTED = {
 def unreadable(engine: Engine, source: Source, reading: Reading, column: Column, rows: int, root: Path) -> str:
     """`12 rows have an unreadable ended_on: 'soon' (FILE, row 3), ...; expected ...` and the way out."""
     found = _first(engine, source, reading, column, _SAMPLE if column.kind == "date" else _FIRST, root)
-    shown = ", ".join(f"{r['_raw']!r} ({r['_place']}, row {r['_row']}, customer {r['_who']})" for r in found[:_FIRST])
+    shown = ", ".join(
+        f"{_quoted(r['_raw'])} ({r['_place']}, row {r['_row']}, customer {r['_who']})" for r in found[:_FIRST]
+    )
     plural = "row has" if rows == 1 else "rows have"
     called = reading.columns[column.name]
     name = column.name if called == column.name else f"{column.name} (column {called!r})"
     way = _way_out(reading, column, [r["_raw"] for r in found])
     return f"{rows} {plural} an unreadable {name}: {shown}; expected {_expected(reading, column)}{way}"
+
+
+def _quoted(raw: str) -> str:
+    """In quotes as it is in the file: Python would double the backslash."""
+    return f"'{raw}'" if raw.isprintable() and "'" not in raw else repr(raw)
 
 
 def _way_out(reading: Reading, column: Column, raw: list[str]) -> str:
@@ -73,7 +80,7 @@ def nulls_hint(table: str, column: str, words: Sequence[str]) -> str:
     """How to say that some texts mean that there is no value."""
     listed = ", ".join(f'"{word}"' if "\\" not in word else f"'{word}'" for word in words)
     what = f"{' and '.join(words)} mean{'s' if len(words) == 1 else ''} that there is no value"
-    return f"If {what}: tables.{table}.nulls: {{{column}: [{listed}]}}"
+    return f"If {what}, set data.nulls: [{listed}], or for this column only: tables.{table}.nulls: {{{column}: [{listed}]}}"
 
 
 def _expected(reading: Reading, column: Column) -> str:

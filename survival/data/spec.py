@@ -30,11 +30,18 @@ def _days_or_auto(value: Any) -> Any:
     raise ValueError(f"a whole number of days, 0 or more, or auto; got {value!r}")
 
 
+_BACKSLASH_N = "\\N"
+
+
 def _words(value: Any) -> Any:
-    """One text or a list of them; YAML's null is the text `null`, and a number is as it is written."""
+    """One text or a list of them; YAML's null is the text `null`, and a number is as it is written.
+
+    In double quotes YAML reads `\\N` as the control character "next line", which no export writes for no value: `\\N` is meant.
+    """
     if value is None or isinstance(value, dict):
         return value
-    return ["null" if v is None else _text(v) for v in (value if isinstance(value, list | tuple) else [value])]
+    words = ["null" if v is None else _text(v) for v in (value if isinstance(value, list | tuple) else [value])]
+    return [_BACKSLASH_N if word == "\x85" else word for word in words]
 
 
 Nulls = Annotated[list[str], BeforeValidator(_words)]

@@ -103,7 +103,7 @@ class Checked:
             found.sort(key=lambda held: (held[0].id, held[0].subject))
         for finding, among in sorted(found, key=lambda held: order[held[0].severity]):
             at = where(self.points, among)
-            parts.append(f"{finding.severity}: {finding.id} ({finding.subject}): {finding.message}")
+            parts.append(finding.line)
             parts += [f"  {at}"] if at else []
             parts += [f"  allowed: {finding.allowed}"] if finding.allowed else []
         stops = f", {len(self.held['refused'])} of which would stop a run" if not self.ok else ""

@@ -183,8 +183,7 @@ def _run_located(job: Job, force: bool, console: Console) -> None:
         write_manifest(folder, _manifest(job, report, study, [str(f) for f in files]) | facts)
         warnings = [f for f in study.findings() if f.severity != "note" and not f.allowed]
     for finding in warnings:
-        text = f"  {finding.severity}: {finding.id} ({finding.subject}): {finding.message}"
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(f"  {finding.line}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"  wrote {_shown(job.target)}/report.html in {seconds:.1f} s", highlight=False)
 
 
