@@ -17,7 +17,7 @@ FIRST_YEAR = 12  # months of the second triangle, where the first has no room fo
 def triangle_blocks(study: Study, name: str, cells: pd.DataFrame) -> list[Block]:
     """The triangle with the calendar below it, and its first year with intervals and numbers at risk.
 
-    `cells`: as cohort_triangle.csv. A sentence instead where not one cell could be observed whole, and all of it would be grey.
+    `cells`: as cohort_triangle.csv. A sentence instead where not one cell could be observed whole, and all of it would be hatched.
     """
     if not bool(cells["complete"].any()):
         return [
@@ -53,7 +53,7 @@ def _figure(
     return Figure(
         name=file,
         title=f"{_finding(study, name, cells)}, {name}",
-        caption=f"Each cell: the cohort's Kaplan-Meier retention at the end of that month (30.4375 days), in percent.{below} Grey: some of "
+        caption=f"Each cell: the cohort's Kaplan-Meier retention at the end of that month (30.4375 days), in percent.{below} Hatched: some of "
         f"the cohort could not be observed to its end. Cells with fewer than {mask} customers at risk at their start show no "
         f"number.{calendar} {mark_note(study, name)}".strip(),
         alt=f"Heat map of retention under {name}: a row a cohort, a column a month of tenure; its numbers are in the table.",
