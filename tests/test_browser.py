@@ -17,7 +17,7 @@ from survival.experiment.compare import compare
 from survival.experiment.compare_report import page
 from survival.report import Table, write
 from survival.report.render import templates
-from survival.report.tables import table_html
+from survival.report.tables import read_csv, table_html
 from survival.simulate import simulate
 
 pytestmark = pytest.mark.skipif(found() is None, reason="no Chromium is installed (or name one in CHROMIUM)")
@@ -159,6 +159,47 @@ def test_a_long_table_sorts_by_its_headers_and_back(browser: Browser, tmp_path: 
     lines = frame.assign(Covariate=["plan", "\u2003pro", "\u2003team", *"cgfe"])
     assert "data-sort" in table
     assert "data-sort" not in table_html(Table("t", "Some", lines, display=lines))
+
+
+POINT = """
+(() => {
+  const image = document.querySelector('#figure-retention_inactivity img'), r = image.getBoundingClientRect();
+  const [left, bottom, right, top] = JSON.parse(image.dataset.curves)[PANEL].box;
+  const at = (x, y) => image.dispatchEvent(new PointerEvent('pointermove', {clientX: r.left + x * r.width,
+                                                                           clientY: r.top + (1 - y) * r.height}));
+  const reading = image.parentElement.querySelector('.reading');
+  at(left + (right - left) * SHARE, (bottom + top) / 2);
+  const said = reading.hidden ? '' : reading.innerText, box = reading.getBoundingClientRect();
+  at(0.002, 0.002);
+  return [said, reading.hidden, box.left >= r.left && box.right <= r.right];
+})()
+"""
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_the_pointer_reads_the_numbers_of_the_curves(results: Path, browser: Browser, size: str) -> None:
+    """Those of the table beside the figure, at the day that is said; nothing beside the panels."""
+    folder = results / "crm_cohort_retention"
+    table = read_csv(folder / "tables" / "retention.csv")
+    table = table[table["definition"] == "inactivity"].sort_values("tenure", kind="stable")
+    width, height, mobile, media = SIZES[size]
+    browser.open(folder / "report.html", width, height, mobile=mobile, media=media)
+    panels = browser.value(
+        "JSON.parse(document.querySelector('#figure-retention_inactivity img').dataset.curves).length"
+    )
+    read = 0
+    for panel in range(panels):
+        for share in (0.2, 0.6):
+            said, hidden, inside = browser.value(POINT.replace("PANEL", str(panel)).replace("SHARE", str(share)))
+            assert hidden
+            assert inside or not said
+            day, *lines = said.replace("\n\n", "\n").split("\n")
+            for cohort, value in zip(lines[::2], lines[1::2]):
+                rows = table[table["cohort"] == cohort.rstrip("*")]
+                before = rows[rows["tenure"] <= int(day.removeprefix("Day ").replace(",", ""))]
+                assert value == f"{100 * before['retention'].iloc[-1]:.1f}%", (cohort, day)
+                read += 1
+    assert read > panels / 2
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -75,7 +75,7 @@ def _models(made: Tails, slug: str) -> Table:
             "Model": [model_name(m) for m in frame["model"]],
             "Off after the cut (points)": [decimal(100 * e, 2) for e in frame["error"]],
             "AIC": [decimal(a, 1) for a in frame["aic"]],
-            "": np.where(frame["chosen"], "chosen", np.where(frame["rival"], "not told from it", "")),
+            "Choice": np.where(frame["chosen"], "chosen", np.where(frame["rival"], "not told from it", "")),
         }
     )
     note = (

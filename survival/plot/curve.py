@@ -111,7 +111,10 @@ def _changes(t: np.ndarray, *steps: np.ndarray) -> tuple[np.ndarray, ...]:
 def draw_curve(axes: Axes, curve: Curve, *, band: bool = True, solid: bool = False, width: float = 1.7) -> None:
     """Draw one curve as steps that hold from each tenure to the next, with its band and its marks of censoring."""
     dash = "solid" if solid else curve.dash
-    axes.step(curve.tenure, curve.retention, where="post", color=curve.colour, linestyle=dash, linewidth=width)
+    axes.step(
+        curve.tenure, curve.retention, where="post", color=curve.colour, linestyle=dash, linewidth=width,
+        label=curve.label,
+    )  # fmt: skip
     if band:
         t, low, high = curve.whole or (curve.tenure, curve.lower, curve.upper)
         axes.fill_between(t, low, high, step="post", color=curve.colour, alpha=0.16, linewidth=0)

@@ -30,6 +30,7 @@ from matplotlib.textpath import TextPath
 
 from survival.errors import ArgumentError
 from survival.plot.numbers import DAYS_PER_MONTH, count, decimal
+from survival.plot.readings import readings
 
 Drawing = Figure
 P = ParamSpec("P")
@@ -143,8 +144,9 @@ def redrawn(recipe: Recipe) -> Figure:
 
 
 def svg_bytes(figure: Figure, title: str = "") -> bytes:
-    """The figure as SVG; no date, no program, fixed ids."""
-    return _bytes(figure, "svg", {"Date": None, "Creator": None, **({"Title": title} if title else {})})
+    """The figure as SVG; no date, no program, fixed ids; with the numbers of its curves inside."""
+    named = {"Title": title, "Description": readings(figure)}
+    return _bytes(figure, "svg", {"Date": None, "Creator": None, **{key: text for key, text in named.items() if text}})
 
 
 def png_bytes(figure: Figure) -> bytes:

@@ -1,7 +1,8 @@
 """A report as one HTML page that needs nothing else, and as Markdown.
 
-The page loads nothing and needs no script; the one inside it lets long tables be sorted. Figures are SVG inside it, as images
-with alt texts. It prints to A4, and on a phone wide tables and figures scroll inside their own box.
+The page loads nothing and needs no script; those inside it let long tables be sorted, and show the numbers of curves under the
+pointer. Figures are SVG inside it, as images with alt texts. It prints to A4, and on a phone wide tables and figures scroll inside
+their own box.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from markupsafe import Markup
 
 from survival.errors import ArgumentError
 from survival.findings import Finding
+from survival.plot.readings import readings_of
 from survival.plot.style import pdf_bytes, png_bytes, svg_bytes
 from survival.report.document import (
     Block,
@@ -65,8 +67,8 @@ def said(finding: Finding) -> str:
     known = set(_numbers(finding.message))
     new = finding.figure and finding.figure not in finding.message
     if new and (not _numbers(finding.figure) or set(_numbers(finding.figure)) - known):
-        return f"{finding.message.rstrip('.')} ({finding.figure})."
-    return sentence(finding.message)
+        return f"{finding.text.rstrip('.')} ({finding.figure})."
+    return sentence(finding.text)
 
 
 def _numbers(text: str) -> list[str]:
@@ -145,8 +147,10 @@ def to_html(report: Report, images: Mapping[str, bytes] | None = None) -> str:
             report=report,
             blocks=blocks,
             sorts=any(isinstance(p.block, Table) and sortable(shown(p.block)[0]) for p in blocks),
+            reads=any(readings_of(image) for image in images.values()),
             contents=[p for p in blocks if p.kind == "section"],
             image=image,
+            readings=lambda figure: readings_of(images[figure.name]),
             table=lambda p: Markup(table_html(p.block, p.number)),
             severity=SEVERITY,
         )
