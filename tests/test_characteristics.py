@@ -366,7 +366,24 @@ def test_hazard_ratios_has_entry_beside_customer_days(project: Path) -> None:
     assert "seats, median (Q1–Q3)" in list(display["Characteristic"])
     assert display.columns[1] == f"At entry, N\u00a0=\u00a0{told['customers']}"
     assert numeric_columns(display) == [False, True, True]
-    assert any("enter on their first day" in note for note in table.notes)
+    assert any("% enter on their first day" in note for note in table.notes)
+
+
+def test_cohorts_with_indicators_have_everybodys_customer_days(project: Path) -> None:
+    low = "indicators={low_usage: {kind: usage, measure: quantity, window: 28, below: 5}}"
+    table, told = blocks_of(
+        project, "crm_cohort_retention", "cohorts={by: segment}", "model={churn: cancellation, formula: low_usage}", low,
+        "characteristics={columns: [], tests: true}", by_cohort=True,
+    )  # fmt: skip
+    frame, display = table.frame, table.display
+    days = frame[frame["basis"] == "customer days"]
+    assert days[["smd", "smd_by_chance", "p"]].isna().all(axis=None)  # of entry only
+    totals = days[days["level"] == "yes"].set_index("group")["total"]
+    assert totals["all"] == told["days"] == totals.drop("all").sum()
+    assert display is not None
+    assert display.columns[2] == f"Share of {told['days']:,} customer days"
+    on = days[(days["group"] == "all") & (days["level"] == "yes")]["share"].item()
+    assert display.loc[0, display.columns[2]] == f"{100 * on:.1f}%"
 
 
 def test_cohorts_are_columns_that_add_up_to_overall(project: Path) -> None:
@@ -500,5 +517,5 @@ def test_extremes_leave_out_groups_of_few() -> None:
     frame["g"] = ["tiny"] * 3 + ["a"] * 4 + ["b"] * 4
     table = characteristics(frame, by="g")
     groups = {str(g): rows for g, rows in table.groupby("group") if g != "all"}
-    display = spread_display(Column("Overall", table[table["group"] == "all"]), groups, mask_below=4)
+    display = spread_display([Column("Overall", table[table["group"] == "all"])], groups, mask_below=4)
     assert display[["Lowest", "Highest"]].to_numpy().tolist() == [["25.0% (a)", "50.0% (b)"]]

@@ -106,17 +106,20 @@ def _summaries(study: Study, name: str, counted: Tallies, kinds: Mapping[str, Ki
     groups = study.cohort_labels(name) if grouped else []
     everybody = ALL_CUSTOMERS if EVERYBODY in groups else EVERYBODY
     tests = grouped and study.config.characteristics.tests
+    bases = [AT_ENTRY, DAYS] if study.covariates or not grouped else [AT_ENTRY]
     parts = []
     for variable, rows in counted.items():
         code = pd.Index(groups).get_indexer(rows["group"]) if groups else np.zeros(len(rows), np.intp)
-        for basis in [AT_ENTRY] if grouped else [AT_ENTRY, DAYS]:
+        for basis in bases:
             weight = rows["customers" if basis == AT_ENTRY else "days"].to_numpy(np.float64)
             there = weight > 0
             tally = Tally(rows.loc[there, "value"], code[there].astype(np.intp), weight[there])
             made = summary(
-                variable, tally, groups, kind=kinds[variable], everybody=everybody, tests=tests,
-                smallest=study.config.retention.mask_below,
+                variable, tally, groups, kind=kinds[variable], everybody=everybody,
+                tests=tests and basis == AT_ENTRY, smallest=study.config.retention.mask_below,
             )  # fmt: skip
+            if basis == DAYS:  # of cohorts followed for different times
+                made = made.assign(smd=np.nan, smd_groups=None, smd_by_chance=np.nan)
             parts.append(made.assign(definition=name, basis=basis))
     columns = ["definition", "basis", *COLUMNS, *(TEST_COLUMNS if tests else [])]
     return pd.concat(parts, ignore_index=True)[columns]
@@ -132,19 +135,22 @@ def _same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
 def _by_cohort(study: Study, name: str, frame: pd.DataFrame, mine: pd.DataFrame, more: Sequence[str]) -> Table:
     mask, tests = study.config.retention.mask_below, study.config.characteristics.tests
     late = entering_late(study, name)
-    groups: dict[str, pd.DataFrame] = {str(group): rows for group, rows in mine.groupby("group", sort=False)}
+    entry, lived = mine[mine["basis"] == AT_ENTRY], mine[mine["basis"] == DAYS]
+    groups: dict[str, pd.DataFrame] = {str(group): rows for group, rows in entry.groupby("group", sort=False)}
     labels = [label for label in study.cohort_labels(name) if label in groups]
     overall = next(group for group in groups if group not in labels)
     called = {label: f"{label}*" if label in late else label for label in labels}
-    whole = Column(f"Overall, {size(_total(groups[overall]), mask)}", groups[overall])
+    everybody = [Column(f"Overall, {size(_total(groups[overall]), mask)}", groups[overall])]
+    if len(lived):
+        everybody.append(_days(lived[lived["group"] == overall]))
     if len(labels) > MOST_COLUMNS:
         inside = {called[label]: groups[label] for label in labels}
-        display = spread_display(whole, inside, labels=study.labels, mask_below=mask, tests=tests)
+        display = spread_display(everybody, inside, labels=study.labels, mask_below=mask, tests=tests)
         display = display.rename(columns={"Lowest": "Lowest cohort", "Highest": "Highest cohort"})
     else:
         columns = [Column(f"{called[k]}, {size(_total(groups[k]), mask)}", groups[k]) for k in labels]
         display = characteristics_display(
-            [whole, *columns], labels=study.labels, mask_below=mask, smd=len(labels) > 1, tests=tests
+            [*everybody, *columns], labels=study.labels, mask_below=mask, smd=len(labels) > 1, tests=tests
         )
     return Table(
         "characteristics",
@@ -154,6 +160,10 @@ def _by_cohort(study: Study, name: str, frame: pd.DataFrame, mine: pd.DataFrame,
         notes=(*_notes(study, [name], mine, cohorts=labels, late=late), *more),
         max_rows=200,
     )
+
+
+def _days(rows: pd.DataFrame, under: str = "") -> Column:
+    return Column(f"Share of {count(_total(rows))} customer days{under}", rows, days=True)
 
 
 def _total(rows: pd.DataFrame) -> float:
@@ -173,7 +183,7 @@ def _beside_days(study: Study, frame: pd.DataFrame, parts: Mapping[str, pd.DataF
             entry.append(Column(f"At entry{under}, {size(_total(began), mask)}", began))
         else:
             sizes.append(f"{size(_total(began), mask)} under {name}")
-        days.append(Column(f"Share of {count(_total(lived))} customer days{under}", lived, days=True))
+        days.append(_days(lived, under))
     columns = [c for pair in zip(entry, days) for c in pair] if few else [*entry, *days]
     notes = _notes(study, list(parts), frame)
     more = [] if few else [f"At entry under the other definitions ({', '.join(sizes)}): in tables/characteristics.csv."]
@@ -200,7 +210,7 @@ def _notes(
     if cohorts:
         every = ["Every cohort: in tables/characteristics.csv."] if len(cohorts) > MOST_COLUMNS else []
         said.append(" ".join([*every, _difference_note(study, cohorts)]))
-    else:
+    if DAYS in set(rows["basis"]):
         said.append("Share of customer days: of the days at risk, over all of follow-up; of numbers, the median day.")
     if late:
         said.append(
@@ -213,14 +223,16 @@ def _entry_note(study: Study, names: Sequence[str]) -> str:
     """At which day the values are read, and how many enter on a day without a history."""
     said = ["Read at entry, the close of the day with which the time at risk begins; nothing later is looked at."]
     changing = [name for name in study.covariates if name in study.indicators]
-    if changing:
-        shares = [_entering_at_zero(study, name) for name in names]
-        if max(shares) > 0:
-            low, high = (f"{100 * share:.0f}%" for share in (min(shares), max(shares)))
-            share = low if low == high else f"{low} to {high}"
-            said.append(
-                f"{share} enter on their first day, when indicators of past days have no history yet: look at the customer days too."
-            )
+    shares = [_entering_at_zero(study, name) for name in names] if changing else [0.0]
+    if max(shares) > 0:
+        low, high = (f"{100 * share:.0f}%" for share in (min(shares), max(shares)))
+        share = low if low == high else f"{low} to {high}"
+        who = (
+            "Many" if any(study.several_spells(name) for name in names) else share
+        )  # of customers, not of their spells
+        said.append(
+            f"{who} enter on their first day, when indicators of past days have no history yet: look at the customer days too."
+        )
     people = [name for name in variables(study, False) if name not in study.covariates]
     said += ["Columns of customers are taken to be as of signup."] if people else []
     return " ".join(said)

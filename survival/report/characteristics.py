@@ -73,16 +73,16 @@ def characteristics_display(
 
 
 def spread_display(
-    overall: Column, groups: Mapping[str, pd.DataFrame], *, labels: Mapping[str, str] | None = None, mask_below: float = 0,
+    everybody: Sequence[Column], groups: Mapping[str, pd.DataFrame], *, labels: Mapping[str, str] | None = None, mask_below: float = 0,
     tests: bool = False,
 ) -> pd.DataFrame:  # fmt: skip
-    """Where there are too many groups for a column each: all together, and the groups with the least and the most of each row."""
-    base = characteristics_display([overall], labels=labels, mask_below=mask_below, smd=True, tests=tests)
-    keys = _keys(overall)
+    """Where there are too many groups for a column each: everybody, and the groups with the least and the most of each row."""
+    base = characteristics_display(everybody, labels=labels, mask_below=mask_below, smd=True, tests=tests)
+    keys = _keys(everybody)
     cells = {name: _indexed(rows) for name, rows in groups.items()}
     ends = [_ends(cells, key, mask_below) if key is not None else ("", "") for key in keys]
-    base.insert(2, "Lowest", [low for low, _ in ends])
-    base.insert(3, "Highest", [high for _, high in ends])
+    base.insert(1 + len(everybody), "Lowest", [low for low, _ in ends])
+    base.insert(2 + len(everybody), "Highest", [high for _, high in ends])
     return base
 
 
@@ -168,16 +168,16 @@ def _extra(rows: Rows, variable: str, smd: bool, tests: bool) -> list[str]:
 # --- many groups -------------------------------------------------------------------------------------------------------
 
 
-def _keys(overall: Column) -> list[tuple[str, str] | None]:
-    """The (variable, level) of each line that `characteristics_display` makes of one column; None for headings and Missing."""
-    cells, keys = _indexed(overall.rows), list[tuple[str, str] | None]()
-    for variable, kind in _variables([overall]).items():
-        levels = _levels([cells], variable)
+def _keys(columns: Sequence[Column]) -> list[tuple[str, str] | None]:
+    """The (variable, level) of each line that `characteristics_display` makes of the columns; None for headings and Missing."""
+    cells, keys = [_indexed(column.rows) for column in columns], list[tuple[str, str] | None]()
+    for variable, kind in _variables(columns).items():
+        levels = _levels(cells, variable)
         if kind == "text":
             keys += [None, *((variable, level) for level in levels if level)]
         else:
             keys.append((variable, levels[0]))
-        keys += [None] if _absent([overall], [cells], variable, 0) else []
+        keys += [None] if _absent(columns, cells, variable, 0) else []
     return keys
 
 
