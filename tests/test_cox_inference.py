@@ -397,6 +397,48 @@ def test_nested_fits_are_compared() -> None:
             compare_fits(*wrong)
 
 
+@pytest.mark.parametrize(
+    ("case", "formula", "options"),
+    [
+        ("efron", "plan + usage + flag", {}),
+        ("breslow_strata", "flag + plan + usage + flag:usage", {"ties": "breslow", "strata": "region"}),
+        ("offset_strata", "usage + plan", {"offset": "known", "strata": "region"}),
+        ("exact", "flag + usage", {"ties": "exact", "customer": None}),
+        ("weighted", "plan + usage + flag", {"weights": "weight"}),
+    ],
+)
+def test_terms_one_after_the_other(case: str, formula: str, options: dict[str, Any]) -> None:
+    expected = REFERENCE["anovas"][case]
+    table = fit(formula, few() if case == "exact" else None, robust=False, **options).anova()
+    assert table["term"].tolist() == expected["term"]
+    assert_close(table["log_likelihood"], expected["loglik"], 1e-9)
+    for name in ("statistic", "df", "p"):
+        assert_close(table[name][1:], expected[name][1:], 1e-6)
+
+
+def test_terms_one_after_the_other_are_nested_fits() -> None:
+    """From flows, with a coefficient by period, and with columns that have no estimate; refused where there is no such test."""
+    data = frame().assign(twice=lambda d: 2 * d["flag"], always=1.0)
+    whole = fit("flag + twice + plan + always", data, robust=False, not_estimable="drop")
+    table = whole.anova()
+    assert table["df"].tolist()[1:] == [1, 0, 2, 0]
+    fits = [fit(formula, robust=False) for formula in ("flag", "flag + plan")]
+    assert table["log_likelihood"].iloc[-1] == table["log_likelihood"].iloc[-2] == whole.log_likelihood
+    assert_close(table["log_likelihood"][1:3], [fits[0].log_likelihood] * 2, 1e-11)
+    assert_close(table["p"].iloc[3], compare_fits(*fits)["p"][1])
+    assert np.isnan(table["p"].iloc[[0, 2, 4]]).all()
+    counted = fit("flag + plan", flows_by(["flag", "plan"])).anova()
+    assert_close(counted["statistic"][1:], table["statistic"][[1, 3]])
+    periods = fit("plan + flag", robust=False, time_varying={"flag": [5]}).anova()
+    assert periods["df"].tolist()[1:] == [2, 2]
+    with pytest.raises(ArgumentError, match=r"anova: .* Test a term by fit.hypothesis\('flag'\)"):
+        fit("flag + plan", cluster="region").anova()
+    with pytest.raises(ArgumentError, match="not comparable under a penalizer"):
+        fit("flag + plan", robust=False, penalizer=0.1).anova()
+    with pytest.raises(ArgumentError, match="Firth's penalty: see profile_intervals"):
+        fit("flag + plan", robust=False, firth=True).anova()
+
+
 @pytest.mark.parametrize("transform", ["km", "log", "identity"])
 def test_proportional_hazards_by_term(transform: str) -> None:
     weights = None if transform == "identity" else "weight"

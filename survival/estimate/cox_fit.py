@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from survival.errors import ArgumentError
-from survival.estimate import adjusted_effects, cox_diagnostics, cox_prediction, cox_streaming
+from survival.estimate import adjusted_effects, cox_diagnostics, cox_prediction, cox_streaming, sequential
 from survival.estimate.baseline import Baseline, at_zero, survival_band
 from survival.estimate.blas_threads import one_blas_thread
 from survival.estimate.concordance import Concordance, concordance
@@ -173,6 +173,15 @@ class CoxFit:
         Raises ArgumentError for what is not linear, names no coefficient, or is redundant.
         """
         return wald_test(self, hypothesis, value, robust)
+
+    def anova(self) -> pd.DataFrame:
+        """Likelihood-ratio test of each term given those before it in the formula: term, log_likelihood, statistic, df, p; the first
+        row is the model without covariates. As R's anova(fit); two fits or more: `compare_fits`.
+
+        The order matters: for each term given all others use `hypothesis(term)`. Raises ArgumentError for a robust fit (as R), a
+        penalised one, and a saved one.
+        """
+        return sequential.anova(self)
 
     def profile_intervals(self, covariates: Sequence[str] | None = None, level: float | None = None) -> pd.DataFrame:
         """Profile-likelihood intervals of the hazard ratios, and likelihood-ratio tests: covariate, coef, hazard_ratio,

@@ -151,6 +151,26 @@ hypotheses <- list(
   two_model = wald(full, two, full$naive.var), term = wald(plain, c("planpro = 0", "plantrial = 0")),
   anova = list(loglik = table$loglik, statistic = table$Chisq[-1], df = table$Df[-1], p = table[["Pr(>|Chi|)"]][-1]))
 
+# ---- terms of one fit added one after the other ----
+steps <- function(table) list(term = rownames(table), loglik = table$loglik, statistic = table$Chisq, df = table$Df,
+                              p = table[["Pr(>|Chi|)"]])
+one_by_one <- function(formula, data = d, ties = "efron")
+  steps(anova(coxph(as.formula(paste0(surv, formula)), data, ties = ties, robust = FALSE, control = tight)))
+# R's anova fits the smaller models without the weights, and has none for exact ties: here each is fitted as the largest one.
+fit_by_fit <- function(terms, data, ...) {
+  formulas <- Reduce(function(a, b) paste(a, "+", b), terms, accumulate = TRUE)
+  fits <- lapply(formulas, function(f) coxph(as.formula(paste0(surv, f)), data, ..., robust = FALSE, control = tight))
+  loglik <- c(fits[[1]]$loglik[1], sapply(fits, function(f) f$loglik[2]))
+  df <- diff(c(0, sapply(fits, function(f) length(coef(f)))))
+  statistic <- 2 * diff(loglik)
+  list(term = c("NULL", terms), loglik = loglik, statistic = c(NA, statistic), df = c(NA, df),
+       p = c(NA, pchisq(statistic, df, lower.tail = FALSE)))
+}
+anovas <- list(
+  efron = one_by_one("plan + usage + flag"), breslow_strata = one_by_one("flag + plan + usage + flag:usage + strata(region)", ties = "breslow"),
+  offset_strata = one_by_one("usage + plan + offset(known) + strata(region)"), exact = fit_by_fit(c("flag", "usage"), few, ties = "exact"),
+  weighted = fit_by_fit(c("plan", "usage", "flag"), d, weights = d$weight))
+
 # ---- profile likelihood, by uniroot on fits with an offset ----
 profile_of <- function(d, columns, weights, ties, strata = NULL, level = .95) {
   f <- function(columns, fixed) as.formula(paste0(
@@ -233,5 +253,5 @@ firth <- list(
 
 out <- list(r = R.version.string, survival = as.character(packageVersion("survival")), data = as.list(d),
             few = as.list(few), offsets = offsets, exact = exact, varying = varying, hypotheses = hypotheses, zph_terms = zph_terms,
-            profiles = profiles, firth = firth)
+            profiles = profiles, firth = firth, anovas = anovas)
 writeLines(json(out), file.path(here, "cox_inference.json"))
