@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
+import re
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,7 @@ from survival.flows.tallies import tallies
 from survival.indicators import parse_indicator
 from survival.report.characteristics import Column, characteristics_display, spread_display
 from survival.report.document import Table
+from survival.report.docx import table_docx
 from survival.report.tables import numeric_columns, read_csv, table_latex
 from survival.simulate import simulate
 
@@ -505,6 +509,20 @@ def test_levels_are_indented_in_latex_too() -> None:
     tex = table_latex(Table("characteristics", "Who", small_table(), display=display))
     assert r"\quad basic & 20 (83.3\%)" in tex
     assert "N~=~27" in tex
+
+
+def test_a_word_table_has_columns_with_widths() -> None:
+    """pandoc and others leave out a table whose grid has none."""
+    table = Table(
+        "characteristics", "Who", small_table(), display=characteristics_display([Column("All", small_table())])
+    )
+    with zipfile.ZipFile(io.BytesIO(table_docx(table))) as archive:
+        text = archive.read("word/document.xml").decode()
+    widths = [int(w) for w in re.findall(r'<w:gridCol w:w="(\d+)"/>', text)]
+    assert len(widths) == 2
+    assert widths[0] > widths[1] > 0  # the labels are longer than the numbers
+    assert sum(widths) <= 9638
+    assert ">\u2003basic<" in text
 
 
 def test_a_negative_quartile_has_no_dash_before_it() -> None:
