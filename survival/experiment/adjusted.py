@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -127,7 +127,7 @@ def _missing(study: Study, name: str, rows: pd.DataFrame, names: Sequence[str], 
 
     Raises EstimationError with `missing: error`, and for numbers with `level`.
     """
-    how = study.config.model.missing
+    rule = study.config.model.missing  # one for all covariates, or one for each
     gone = np.zeros(len(rows), bool)
     for column in names:
         empty = rows[column].isna().to_numpy(bool)
@@ -135,10 +135,12 @@ def _missing(study: Study, name: str, rows: pd.DataFrame, names: Sequence[str], 
             continue
         n = count(float(customers[empty].sum()))
         number = pd.api.types.is_numeric_dtype(rows[column])
+        how: str = rule.get(column, "error") if isinstance(rule, Mapping) else rule
         if how == "error" or (how == "level" and number):
+            key = f"model.missing.{column}" if isinstance(rule, Mapping) else "model.missing"
+            level = "" if number else f", or `level` to give them a level '{MISSING_LEVEL}'"
             raise EstimationError(
-                f"'{column}' has no value for {n} customers. Set `model.missing: drop` to leave them out"
-                + ("" if number else f", or `level` to give them a level '{MISSING_LEVEL}'")
+                f"'{column}' has no value for {n} customers. Set `{key}: drop` to leave them out{level}"
             )
         if how == "level":
             rows[column] = rows[column].astype(object).where(~empty, MISSING_LEVEL)
