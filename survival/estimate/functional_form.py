@@ -53,6 +53,13 @@ class FunctionalForm:
     quantiles: tuple[float, float, float]
 
 
+def has_form(fit: CoxFit, covariate: str) -> bool:
+    """Whether an estimated column of the model has more than two values."""
+    data, _ = held(fit, "the functional form")
+    column = data.x[:, data.names.index(covariate)]
+    return bool(((column > column.min()) & (column < column.max())).any())
+
+
 def functional_form(fit: CoxFit, covariate: str, points: int = 60) -> FunctionalForm:
     """The form of one column of the model, a number of more than two values, the others as they are.
 

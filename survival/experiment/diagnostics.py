@@ -12,7 +12,7 @@ import pandas as pd
 from survival.errors import EstimationError
 from survival.estimate.cox import cox
 from survival.estimate.customer_residuals import Influence, customer_influence, customer_residuals
-from survival.estimate.functional_form import functional_form
+from survival.estimate.functional_form import functional_form, has_form
 from survival.estimate.intervals import normal_quantile
 from survival.estimate.risk_groups import RiskGroups, risk_groups
 from survival.experiment.kept_customers import pseudonyms
@@ -82,8 +82,7 @@ def numbers_of(study: Study, made: Models) -> list[str]:
         plain = len(columns) == 1 and columns[0] in full.estimated and ":" not in term and term not in inside
         if plain and "[T." not in name and term not in flags:
             names.append(name)
-    frame = study.episodes(made.definition)
-    return [n for n in names if n not in frame or frame[n].nunique() > 2]
+    return [name for name in names if has_form(full, name)]
 
 
 def forms(study: Study, made: Models) -> Forms:
@@ -123,12 +122,11 @@ def strongest(study: Study, made: Models) -> Strongest:
     people = customer_residuals(full).drop(columns="customer")
     coefficient = np.array([full.coefficients[full.names.index(n)] for n in influence.names])
     chosen = {j: _extreme(influence.dfbeta[:, j]) for j in range(len(influence.names))}
-    refits = _refits(study, made, influence, chosen)
-    z = normal_quantile(full.options.level)
+    spread = normal_quantile(full.options.level) * influence.standard_error
+    refits = _refits(study, made, influence, _candidates(influence, chosen, coefficient, spread))
     named = customer_names(study, {influence.customer[i] for rows in chosen.values() for i in rows})
     rows = []
     for j, name in enumerate(influence.names):
-        spread = z * influence.standard_error[j]
         for i in chosen[j]:
             refitted = influence.customer[i] in refits
             without = (
@@ -140,7 +138,7 @@ def strongest(study: Study, made: Models) -> Strongest:
                 "dfbeta": influence.dfbeta[i, j], "in_errors": influence.in_errors[i, j],
                 "hazard_ratio": np.exp(coefficient[j]), "hazard_ratio_without": np.exp(without),
                 "change": np.exp(without - coefficient[j]) - 1, "refitted": refitted,
-                "conclusion": _conclusion(coefficient[j], spread), "conclusion_without": _conclusion(without, spread),
+                "conclusion": _conclusion(coefficient[j], spread[j]), "conclusion_without": _conclusion(without, spread[j]),
             })  # fmt: skip
     return Strongest(pd.DataFrame(rows, columns=INFLUENCE), _spread_of(influence), len(refits))
 
@@ -153,16 +151,27 @@ def _extreme(dfbeta: np.ndarray) -> list[int]:
     return sorted({*first, *ends}, key=lambda i: (-abs(dfbeta[i]), i))
 
 
-def _refits(
-    study: Study, made: Models, influence: Influence, chosen: dict[int, list[int]]
-) -> dict[Any, dict[str, float]]:
-    """Customer -> the coefficients without them, of the strongest customer of each covariate, as many as fit the time."""
+def _candidates(
+    influence: Influence, chosen: dict[int, list[int]], coefficient: np.ndarray, spread: np.ndarray
+) -> list[int]:
+    """Whom to leave out first: who would change a conclusion by dfbeta, then the strongest of each covariate."""
+    errors = np.abs(influence.in_errors)
+    changing = [
+        (-errors[i, j], i)
+        for j, rows in chosen.items()
+        for i in rows
+        if _conclusion(coefficient[j] - influence.dfbeta[i, j], spread[j]) != _conclusion(coefficient[j], spread[j])
+    ]
+    strongest_of = [(-errors[rows[0], j], rows[0]) for j, rows in chosen.items()]
+    return list(dict.fromkeys(i for _, i in [*sorted(changing), *sorted(strongest_of)]))
+
+
+def _refits(study: Study, made: Models, influence: Influence, candidates: Sequence[int]) -> dict[Any, dict[str, float]]:
+    """Customer -> the coefficients without them, of the first candidates, as many as fit the time."""
     frame, full = study.episodes(made.definition), made.full
     most = min(MOST_REFITS, REFITTED_EPISODES // max(len(frame), 1))
-    errors = np.abs(influence.in_errors)
-    first = sorted({rows[0] for rows in chosen.values()}, key=lambda i: (-errors[i].max(), i))
     found: dict[Any, dict[str, float]] = {}
-    for i in first[:most]:
+    for i in candidates[:most]:
         who = influence.customer[i]
         try:
             fit = cox(frame[frame["customer"] != who], full.options.formula, **{**options(study), "robust": False})

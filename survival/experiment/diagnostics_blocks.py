@@ -34,10 +34,11 @@ def diagnostics_blocks(study: Study, all_models: Sequence[Models]) -> list[Block
     for name, check in CHECKS.items():
         if name not in wanted:
             continue
-        blocks.append(Section(TITLES[name], 3))
+        made_of = [block for made in all_models for block in check(study, made, kept)]
+        if study.config.diagnostics is True and all(isinstance(block, Paragraph) for block in made_of):
+            continue  # nobody asked, and there is nothing to check
+        blocks += [Section(TITLES[name], 3), *made_of]
         study.used(f"diagnostics {name}")
-        for made in all_models:
-            blocks += check(study, made, kept)
     whole = [Table(name, *ALL[name], pd.concat(parts, ignore_index=True), shown=False) for name, parts in kept.items()]
     return [*blocks, *whole]
 
@@ -47,14 +48,10 @@ Kept = dict[str, list[pd.DataFrame]]
 
 def _form(study: Study, made: Models, kept: Kept) -> list[Block]:
     found, labels = forms(study, made), shown_labels(study, made)
-    kept.setdefault("functional_form", []).append(found.tests)
     rows = found.tests.to_dict("records")
     if not rows:
-        return [
-            Paragraph(
-                _said(study, made, "the model holds no number of more than two values, so there is no form to check.")
-            )
-        ]
+        return [Paragraph(_said(study, made, words.NO_NUMBER))]
+    kept.setdefault("functional_form", []).append(found.tests)
     slug = study.slug(made.definition)
     tests = {str(r["covariate"]): f"Spline against line: {p_phrase(r['p'])}" for r in rows}
     return [
@@ -203,11 +200,7 @@ def _outlier_table(made: Models, found: Outliers, slug: str) -> Table:
 def _log_log(study: Study, made: Models, kept: Kept) -> list[Block]:
     curves, labels, slug = log_log_curves(study, made), shown_labels(study, made), study.slug(made.definition)
     if curves.empty:
-        return [
-            Paragraph(
-                _said(study, made, "the model holds no flag or factor with enough customers for log-minus-log curves.")
-            )
-        ]
+        return [Paragraph(_said(study, made, words.NO_LEVELS))]
     tests = made.full.proportional_hazards(terms=True).set_index("term")["p"].to_dict()
     apart = distances(curves, tests)
     kept.setdefault("log_log_distances", []).append(apart.assign(definition=made.definition))

@@ -20,6 +20,8 @@ FAR = 3.0  # deviance residuals beyond are listed
 
 NOT_NAMED = "not named"  # customers, where the config keeps their names back
 
+NO_NUMBER = "the model holds no number of more than two values, so there is no form to check."
+NO_LEVELS = "the model holds no flag or factor with enough customers for log-minus-log curves."
 PARALLEL = "Where hazards are proportional, log-minus-log curves are parallel: the ratio of the cumulative hazards stays the same."
 
 LINE, SMALL, FLATTENS, STEEPENS, TURNS, BENDS, FEW = (
@@ -82,7 +84,7 @@ def _advice(form: str, name: str, row: Mapping[str, Any]) -> str:
         return "a spline or groups in the formula would show the form"
     bent = f"a spline, bs({name}, df=4)"
     if form == FLATTENS and float(row["low"]) >= 0:
-        return f"try its logarithm, log1p({name}), or {bent}"
+        return f"try its logarithm, log({name} + 1), or {bent}"
     if form == STEEPENS:
         return f"try {bent}, or a flag above a threshold"
     return f"try {bent}, or groups"
@@ -114,7 +116,10 @@ def influence_sentences(
     `rows`: of influence.csv: covariate, customer, in_errors, change (of the ratio, as a share), refitted, conclusion,
     conclusion_without. `refits`: without how many customers the model was refitted.
     """
-    top = max(rows, key=lambda r: abs(float(r["change"])))
+    known = [r for r in rows if not is_missing(r["change"])]
+    if not known:
+        return ("The influence of single customers could not be computed.",)
+    top = max(known, key=lambda r: abs(float(r["change"])))
     most = abs(float(top["change"]))
     who = "the strongest customer" if refits == 1 else f"each of the {count(refits)} strongest customers"
     how = (
@@ -155,7 +160,7 @@ def _conclusions(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -
         f"{_who(r['customer'])}{'' if bool(r['refitted']) else ' (approximately)'}"
         for r in {str(r["covariate"]): r for r in reversed(changed)}.values()
     ]
-    return f"Some conclusions rest on one customer: {listed(list(reversed(parts)))}."
+    return f"Some conclusions rest on one customer, as their interval ends close to 1: {listed(list(reversed(parts)))}."
 
 
 def _who(customer: Any) -> str:
@@ -164,7 +169,7 @@ def _who(customer: Any) -> str:
 
 def influence_title(rows: Sequence[Mapping[str, Any]]) -> str:
     """The largest change of a ratio."""
-    most = max(abs(float(r["change"])) for r in rows)
+    most = max((abs(float(r["change"])) for r in rows if not is_missing(r["change"])), default=0.0)
     return f"No customer moves a hazard ratio by more than {_share(most)}"
 
 
@@ -179,8 +184,9 @@ def agreement_sentences(
     if total < FEW_CHURNS or len(groups) < 2:
         return (f"{count(total)} churns are too few to compare groups of risk.",)
     said = [_by_risk(groups, p)]
+    agrees = is_missing(p) or float(p) >= ALPHA
     if p_periods is not None and not is_missing(p_periods):
-        said.append(_by_period(cells, p_periods, agrees=float(p) >= ALPHA))
+        said.append(_by_period(cells, p_periods, agrees))
     said.append(
         "The comparison is with the customers that the model was fitted to, so it says whether the model describes them, "
         "not how well it foretells others."
@@ -189,6 +195,8 @@ def agreement_sentences(
 
 
 def _by_risk(groups: Sequence[Mapping[str, Any]], p: float) -> str:
+    if is_missing(p):
+        return f"The model has a coefficient for each of the {count(len(groups))} groups of predicted risk, so it fits them exactly."
     ratios = [float(r["ratio"]) for r in groups]
     span = f"between {ratio(min(ratios))} and {ratio(max(ratios))} times"
     if float(p) >= ALPHA:
@@ -233,7 +241,7 @@ def agreement_title(groups: Sequence[Mapping[str, Any]], p: float, p_periods: fl
     """Whether the model's numbers agree with what was seen."""
     if sum(float(r["observed"]) for r in groups) < FEW_CHURNS or len(groups) < 2:
         return "Churns observed and expected, by predicted risk"
-    if float(p) < ALPHA:
+    if not is_missing(p) and float(p) < ALPHA:
         return "Observed and expected churns differ by predicted risk"
     if p_periods is not None and not is_missing(p_periods) and float(p_periods) < ALPHA:
         return "Observed and expected churns agree by predicted risk, but not in every period of tenure"
