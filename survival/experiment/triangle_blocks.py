@@ -53,8 +53,8 @@ def _figure(
     return Figure(
         name=file,
         title=f"{_finding(study, name, cells)}, {name}",
-        caption=f"Each cell: the cohort's Kaplan-Meier retention at the end of that month (30.4375 days), in percent.{below} Hatched: some of "
-        f"the cohort could not be observed to its end. Cells with fewer than {mask} customers at risk at their start show no "
+        caption=f"Each cell: the cohort's Kaplan-Meier retention at the end of that month (30.4375 days), in percent.{below} Hatched: some "
+        f"of the cohort could not be observed to its end. Cells with fewer than {mask} customers at risk at their start show no "
         f"number.{calendar} {mark_note(study, name)}".strip(),
         alt=f"Heat map of retention under {name}: a row a cohort, a column a month of tenure; its numbers are in the table.",
         figure=cohort_triangle(
