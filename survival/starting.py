@@ -1,4 +1,5 @@
-"""Ctrl-C while the `survival` command still imports its libraries: one line and exit code 130, and no traceback.
+"""Ctrl-C while the `survival` command still imports its libraries: one line and exit code 130, and no traceback. Later both it and
+SIGTERM, which `timeout`, job schedulers and containers send, undo what was begun.
 
 Only for the command itself; a program that imports the package keeps its own handling of signals.
 """
@@ -27,9 +28,11 @@ def _leave(*_: object) -> None:
 
 
 def begun() -> None:
-    """The command takes over: from here on Ctrl-C is an exception, which undoes what was begun."""
+    """The command takes over: from here on Ctrl-C and SIGTERM are an exception, which undoes what was begun."""
     if signal.getsignal(signal.SIGINT) is _leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 if is_the_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:

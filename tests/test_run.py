@@ -212,23 +212,29 @@ def test_a_missing_file_is_said_with_its_line_before_anything_is_computed(projec
     assert not (copy / "results").exists()
 
 
-def test_ctrl_c_has_a_message_of_its_own(project: Path, tmp_path: Path) -> None:
-    """SIGINT to the process in the middle of a run: 130, one message, nothing half-written."""
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_has_a_message_of_its_own(project: Path, tmp_path: Path, how: signal.Signals) -> None:
+    """Ctrl-C, or a scheduler's time limit, in the middle of a run: 130, one message, nothing half-written or left in scratch."""
     copy = tmp_path / "project"
     shutil.copytree(project, copy)
     before = contents(copy / "results")
     command = [sys.executable, "-m", "survival", "run", "configs/crm_hazard_ratios.yaml", "--force"]
-    process = subprocess.Popen(command, cwd=copy, stderr=subprocess.PIPE, text=True)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    process = subprocess.Popen(command, cwd=copy, stderr=subprocess.PIPE, text=True, env=environment)
     assert process.stderr is not None
     said = ""
     while "episodes" not in said and process.poll() is None:
         said += process.stderr.readline()
-    process.send_signal(signal.SIGINT)
+    assert list(scratch.iterdir())
+    process.send_signal(how)
     said += process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert "survival: Interrupted. Earlier results are untouched" in said
     assert "Traceback" not in said
     assert contents(copy / "results") == before
+    assert not list(scratch.iterdir())
 
 
 def test_results_go_where_they_are_told(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
