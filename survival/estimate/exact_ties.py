@@ -12,8 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import special
+from scipy import sparse, special
 
 from survival.errors import ArgumentError
 from survival.estimate.estimability import highest_at_risk, leading
@@ -22,8 +21,9 @@ from survival.estimate.partial_likelihood import Likelihood, information
 from survival.estimate.risk_sets import Floats, Ints
 from survival.estimate.tied_members import TiedMembers, tied_members
 
-_MOST_TERMS = 100_000_000  # members x Fourier terms of one evaluation: some 20 seconds
-_TERMS_ALIVE = 2_000_000
+_MOST_TERMS = 500_000_000  # members x Fourier terms of one evaluation: some 15 seconds
+_TERMS_ALIVE = 100_000  # members x terms at a time
+_LEAST_TERMS = 16
 _TAIL = -45.0  # log of what the Fourier sum may leave out, relatively
 _SMALL = 50.0  # minus the log of the size at which later Fourier terms are left out
 _DIRECTION = 1e-3
@@ -31,12 +31,14 @@ _DIRECTION = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class ExactPoint:
-    """The exact log likelihood at beta (p,), its gradient and information; `likelihood` is Breslow's at the same beta."""
+    """The exact log likelihood at beta (p,), its gradient, and the part (p, p) of its information that the ties have, which comes
+    from the same sums; `likelihood` is Breslow's at the same beta."""
 
     beta: Floats
     log_likelihood: float
     score: Floats
     likelihood: Likelihood
+    tied: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,16 +79,16 @@ class ExactTies:
         if self.partial.offset is not None:
             value -= float(count @ self.partial.offset[row])
         score = at.score + at.moments.d1[tied] @ at.sums.s1[tied] - certain
+        second = np.zeros((beta.size, beta.size))
         for part in self._parts:
-            logs, expected, _ = self._part(part, beta, None)
-            value, score = value - logs, score - expected
-        return ExactPoint(at.beta, value, score, at) if np.isfinite(value) else None
+            logs, expected, spread = self._part(part, beta)
+            value, score, second = value - logs, score - expected, second + spread
+        return ExactPoint(at.beta, value, score, at, second) if np.isfinite(value) else None
 
     def information(self, at: CoxPoint) -> Floats:
         """(p, p)."""
-        total = information(self.partial.sets, self.partial.x, at.likelihood, self._untied)
-        for part in self._parts:
-            total += self._part(part, at.beta, total)[2]
+        assert isinstance(at, ExactPoint)
+        total = information(self.partial.sets, self.partial.x, at.likelihood, self._untied) + at.tied
         return (total + total.T) / 2
 
     def never_falls(self, direction: Floats) -> bool:
@@ -103,30 +105,24 @@ class ExactTies:
         highest[members.slot] = others
         return bool((z[sets.event_row] >= highest[sets.event_slot] - _DIRECTION * spread).all())
 
-    def _part(self, part: _Part, beta: Floats, info: Floats | None) -> tuple[float, Floats, Floats]:
-        """Σ log e_d, Σ of its gradient (p,), and, when `info` is asked for, of its second derivatives (p, p)."""
+    def _part(self, part: _Part, beta: Floats) -> tuple[float, Floats, Floats]:
+        """Σ log e_d, Σ of its gradient (p,), and of its second derivatives (p, p)."""
         members = self.members
         here = slice(part.low, part.high)
         group, count = members.group[here], members.count[here]
         x, d = members.x[group], members.deaths[part.slots]
         linear = x @ beta + (0.0 if members.offset is None else members.offset[group])
         tilt, share = _tilt(linear, count, part.first, d)
-        each = np.repeat(tilt, np.diff(np.append(part.first, group.size)))
+        lengths = np.diff(np.append(part.first, group.size))
+        each = np.repeat(tilt, lengths)
         logs = np.add.reduceat(count * np.logaddexp(0.0, linear + each), part.first) - d * tilt
         spread_of_sum = np.add.reduceat(count * share * (1 - share), part.first)
         kept = int(_kept(np.full(d.size, part.terms), spread_of_sum).max())
-        weight, held, log_probability = _fourier(share, count, part.first, d, part.terms, kept)
-        expected = np.stack(
-            [np.add.reduceat(held * (count * x[:, j])[:, None], part.first, axis=0) for j in range(x.shape[1])], axis=2
-        )
-        mean = np.einsum("sm,smp->sp", weight, expected).real
-        value = float((logs + log_probability).sum())
-        if info is None:
-            return value, mean.sum(axis=0), np.empty(0)
-        lengths = np.diff(np.append(part.first, group.size))
-        spread = np.einsum("cm,cm->c", np.repeat(weight, lengths, axis=0), held * (1 - held)).real
-        second = np.einsum("sm,smp,smq->pq", weight, expected, expected, optimize=True).real
-        return value, mean.sum(axis=0), (x * (count * spread)[:, None]).T @ x + second - mean.T @ mean
+        total, mean, cross, spread = _fourier(share, count, x, part.first, d, part.terms, kept)
+        mean /= total[:, None]
+        second = (x * (count * spread / np.repeat(total, lengths))[:, None]).T @ x
+        second += (cross / total[:, None, None]).sum(axis=0) - mean.T @ mean
+        return float((logs + np.log(total / part.terms)).sum()), mean.sum(axis=0), second
 
 
 def _tilt(linear: Floats, count: Floats, first: Ints, deaths: Floats) -> tuple[Floats, Floats]:
@@ -151,21 +147,51 @@ def _tilt(linear: Floats, count: Floats, first: Ints, deaths: Floats) -> tuple[F
 
 
 def _fourier(
-    share: Floats, count: Floats, first: Ints, deaths: Floats, terms: int, kept: int
-) -> tuple[NDArray[np.complex128], NDArray[np.complex128], Floats]:
-    """Weights (s, kept) of the terms, tilted shares (c, kept), and the log probability (s,) that the sum is `deaths`.
+    share: Floats, count: Floats, x: Floats, first: Ints, deaths: Floats, terms: int, kept: int
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Sums over the terms, with h = share turn / (1 - share + share turn) of each member: of the terms themselves (s,), which is `terms`
+    times the probability that the sum is `deaths`; of term E (s, p) and term E E' (s, p, p), E = Σ count x h over the members; and of
+    term h (1 - h) (c,); the real part of each.
 
-    terms is odd, so that no angle is π; the second half are conjugates of the first, whose last may be left out.
+    terms is odd, so that no angle is π; the second half are conjugates of the first, whose last may be left out. Some terms at a time, in
+    real numbers, so that what is alive stays in cache.
     """
-    angle = 2 * np.pi * np.arange(kept) / terms
-    turn = np.exp(1j * angle)
-    factor = 1 + share[:, None] * (turn - 1)
-    held = share[:, None] * turn / factor
-    log_term = np.add.reduceat(count[:, None] * np.log(factor), first, axis=0) - 1j * np.outer(deaths, angle)
-    term = np.exp(log_term)
-    term[:, 1:] *= 2
-    total = term.real.sum(axis=1)
-    return term / total[:, None], held, np.log(total / terms)
+    s, p, stay, alone = first.size, x.shape[1], 1.0 - share, bool((count == 1.0).all())
+    lengths = np.diff(np.append(first, share.size))
+    pointer = (np.arange(p)[:, None] * share.size + first).ravel()
+    member = np.tile(np.arange(share.size), p)
+    sums = sparse.csr_matrix(
+        ((x.T * count).ravel(), member, np.append(pointer, member.size)), shape=(p * s, share.size)
+    )
+    total, mean, cross, spread = np.zeros(s), np.zeros((s, p)), np.zeros((s, p, p)), np.zeros(share.size)
+    step = max(_TERMS_ALIVE // share.size, _LEAST_TERMS)
+    for low in range(0, kept, step):
+        angle = 2 * np.pi * np.arange(low, min(low + step, kept)) / terms
+        cosine, sine = np.cos(angle), np.sin(angle)
+        real, imaginary = 1.0 - share[:, None] * (2 * np.sin(angle / 2) ** 2), share[:, None] * sine
+        size = real * real + imaginary * imaginary
+        if alone:
+            term = np.multiply.reduceat(real + 1j * imaginary, first, axis=0)
+        else:
+            log_size = np.add.reduceat(count[:, None] * np.log(size), first, axis=0) / 2
+            term = np.exp(log_size + 1j * np.add.reduceat(count[:, None] * np.arctan2(imaginary, real), first, axis=0))
+        term *= np.exp(-1j * np.outer(deaths, angle)) * np.where(angle > 0, 2.0, 1.0)
+        a, b = term.real.copy(), term.imag.copy()
+        # h, in the arrays of its denominator.
+        np.divide(share[:, None], size, out=size)
+        np.multiply(share[:, None], 1.0 - cosine, out=real)
+        real += cosine
+        real *= size
+        np.multiply(stay[:, None], sine, out=imaginary)
+        imaginary *= size
+        e, f = (sums @ real).reshape(p, s, -1), (sums @ imaginary).reshape(p, s, -1)
+        g, h = a * e - b * f, a * f + b * e
+        total += a.sum(axis=1)
+        mean += g.sum(axis=2).T
+        cross += np.einsum("psm,qsm->spq", g, e) - np.einsum("psm,qsm->spq", h, f)
+        spread += np.einsum("cm,cm->c", np.repeat(a, lengths, axis=0), real * (1.0 - real) + imaginary * imaginary)
+        spread -= np.einsum("cm,cm->c", np.repeat(b, lengths, axis=0), imaginary * (1.0 - 2.0 * real))
+    return total, mean, cross, spread
 
 
 def _parts(members: TiedMembers) -> list[_Part]:
