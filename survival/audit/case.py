@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -33,7 +33,7 @@ class Case:
     spells   who was at risk; their tables may have a column `cohort`
     built    the episodes of the model's indicators; None when the study has no formula
     formula  of the model, with the columns by which it is stratified and its method for ties
-    missing  what the config says about missing values
+    missing  what the config says about missing values, of all covariates or of each
     robust   what the config says about the variance; None: clustered by customer where customers have several rows
     curves   whether retention curves are drawn
     """
@@ -43,7 +43,7 @@ class Case:
     formula: str = ""
     strata: tuple[str, ...] = ()
     method: str = "efron"
-    missing: str = "error"
+    missing: str | Mapping[str, str] = "error"
     curves: bool = True
     cohort_by: str = ""
     robust: bool | None = None

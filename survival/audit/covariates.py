@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any
 
 import ibis
 import numpy as np
@@ -146,22 +146,19 @@ def few_events(events: float, coefficients: int | str, subject: str) -> tuple[Fi
     )
 
 
-def missing_values(
-    built: BuiltEpisodes, names: Sequence[str], missing: Literal["error", "drop", "level"] | str
-) -> tuple[Finding, ...]:
+def missing_values(built: BuiltEpisodes, names: Sequence[str], missing: str | Mapping[str, str]) -> tuple[Finding, ...]:
     """Covariates without a value while the config does not say what to do: customers and churns that would be lost.
 
-    `level` says nothing of numbers, which have none.
+    `missing`: error, drop, level or carry, or covariate -> one of them. `level` says nothing of numbers, which have none.
     """
     rows = built.expression()
-    if missing == "level":
-        names = [name for name in names if rows[name].type().is_numeric()]
-    elif missing != "error":
+    rules = {name: missing.get(name, "error") if isinstance(missing, Mapping) else missing for name in names}
+    asked = [
+        name for name, rule in rules.items() if rule == "error" or (rule == "level" and rows[name].type().is_numeric())
+    ]
+    if not asked:
         return ()
-    if not names:
-        return ()
-    way = "`level` to give text a level of its own, or " if missing == "error" else "(numbers have no `level`) or "
-    gaps = {name: _gap(rows, name) for name in names}
+    gaps = {name: _gap(rows, name) for name in asked}
     counts = rows.aggregate(
         n=rows.count(), **{f"g{i}": gap.cast("int64").sum() for i, gap in enumerate(gaps.values())},
         **{f"c{i}": rows.customer.nunique(where=gap) for i, gap in enumerate(gaps.values())},
@@ -172,13 +169,21 @@ def missing_values(
         Finding(
             "missing-covariate", "error", name,
             f"no value of '{name}' in {row[f'g{i}']:,} of {row['n']:,} episodes, of {row[f'c{i}']:,} customers, with "
-            f"{row[f'e{i}'] or 0:,} churns. Set `model.missing: drop` to leave them out, {way}"
-            "`carry` to take the last value known before; a threshold makes a flag, which is never missing",
+            f"{row[f'e{i}'] or 0:,} churns. {_way_out(name, rules[name], isinstance(missing, Mapping))}",
             f"episodes={row[f'g{i}']}, customers={row[f'c{i}']}, churns={row[f'e{i}'] or 0}",
         )
-        for i, name in enumerate(names)
+        for i, name in enumerate(asked)
         if row[f"g{i}"]
     )  # fmt: skip
+
+
+def _way_out(name: str, rule: str, by_covariate: bool) -> str:
+    key = f"model.missing.{name}" if by_covariate else "model.missing"
+    way = "`level` to give text a level of its own, or " if rule == "error" else "(numbers have no `level`) or "
+    return (
+        f"Set `{key}: drop` to leave them out, {way}`carry` to take the last value known before; a threshold makes a flag, which is "
+        "never missing"
+    )
 
 
 def _gap(rows: Any, name: str) -> Any:

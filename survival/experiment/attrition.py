@@ -14,18 +14,20 @@ COLUMNS = ["definition", "step", "reason", "customers", "episodes", "churns", "p
 
 
 def attrition(
-    name: str, ledger: pd.DataFrame, spells: Spells, built: BuiltEpisodes | None, fitted: pd.DataFrame | None
-) -> pd.DataFrame:
+    name: str, ledger: pd.DataFrame, spells: Spells, built: BuiltEpisodes | None, fitted: pd.DataFrame | None,
+    lost: pd.DataFrame | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """One row a step (no reason), after one row for each reason why customers do not reach it.
 
-    Steps: read, customers, with something to leave, at risk, and, where a model was fitted, episodes and fitted. Raises
+    Steps: read, customers, with something to leave, at risk, and, where a model was fitted, episodes and fitted. `lost`: what was
+    left out of the fit for each covariate without a value (`Handled.lost`). Raises
     ConservationError when the customers of a step and those set aside are not those of the step before.
     """
     rows = [*_of_tables(ledger), *_of_spells(spells.counts)]
     if built is not None:
         rows.append(_row("episodes", "", built.customers, built.rows, built.events, built.person_days))
     if built is not None and fitted is not None:
-        rows += _of_fit(built, fitted)
+        rows += _of_fit(built, fitted, lost)
     frame = pd.DataFrame(rows, columns=COLUMNS[1:])
     frame.insert(0, "definition", name)
     _conserve(frame)
@@ -60,14 +62,23 @@ def _of_spells(counts: pd.DataFrame) -> list[list[Any]]:
     ]
 
 
-def _of_fit(built: BuiltEpisodes, fitted: pd.DataFrame) -> list[list[Any]]:
+def _of_fit(built: BuiltEpisodes, fitted: pd.DataFrame, lost: pd.DataFrame | None) -> list[list[Any]]:
+    """Raises ConservationError unless the episodes, churns and person-days fitted and left out are those built."""
     customers, churns = fitted["customer"].nunique(), int(fitted["event"].sum())
     days = int((fitted["stop"] - fitted["start"]).sum())
-    lost = _row(
-        "fitted", "missing covariate", built.customers - customers, built.rows - len(fitted),
-        built.events - churns, built.person_days - days,
-    )  # fmt: skip
-    return [*([lost] if built.rows > len(fitted) else []), _row("fitted", "", customers, len(fitted), churns, days)]
+    gone = [] if lost is None else list(lost.itertuples(index=False))
+    for what, there, here in (
+        ("episodes", built.rows, len(fitted) + sum(int(r.episodes) for r in gone)),
+        ("churns", built.events, churns + sum(int(r.churns) for r in gone)),
+        ("person-days", built.person_days, days + sum(int(r.person_days) for r in gone)),
+    ):
+        if there != here:
+            raise ConservationError(f"attrition: {there} {what} were built, {here} are fitted or left out")
+    reasons = [
+        _row("fitted", f"missing covariate: {r.covariate}", r.customers, r.episodes, int(r.churns), int(r.person_days))
+        for r in gone
+    ]
+    return [*reasons, _row("fitted", "", customers, len(fitted), churns, days)]
 
 
 def _conserve(frame: pd.DataFrame) -> None:

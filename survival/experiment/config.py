@@ -37,7 +37,9 @@ class ModelSpec(Spec):
     robust: bool | None = Field(
         None, description="variance clustered by customer; default: when a customer has several rows"
     )
-    missing: Missing = "error"
+    missing: Missing = Field(
+        "error", description="covariates without a value: one policy for all, or covariate: policy; others are an error"
+    )
     penalizer: float = Field(0.0, ge=0, description="ridge, as lifelines defines it")
     periods: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
         None,

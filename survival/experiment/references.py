@@ -80,6 +80,7 @@ def unresolved(experiment: Experiment, studies: Sequence[str] | None) -> list[Pr
     problems += [Problem(("churn", name, "of"), message) for name, message in combining_mistakes(experiment.churn)]
     unreadable = _unreadable_formula(experiment)
     problems += unreadable or [*_two_meanings(experiment), *_no_cohort(experiment)]
+    problems += [] if unreadable else _no_such_covariate(experiment)
     return [*problems, *_reserved(experiment), *_unknown_findings(experiment)]
 
 
@@ -127,6 +128,20 @@ def _two_meanings(experiment: Experiment) -> list[Problem]:
     ]
     return [
         Problem(("model", "formula"), f"'{n}' names an indicator and the cohort. Rename the indicator.") for n in both
+    ]
+
+
+def _no_such_covariate(experiment: Experiment) -> list[Problem]:
+    """Keys of `model.missing` that the model does not read."""
+    missing = experiment.model.missing
+    read = list(dict.fromkeys([*model_names(experiment), *adjusted_names(experiment)]))
+    return [
+        Problem(
+            ("model", "missing", name),
+            f"the model has no covariate '{name}'.{suggestion(name, read)} It has: {listing(read)}.",
+        )
+        for name in (missing if isinstance(missing, dict) else ())
+        if name not in read
     ]
 
 

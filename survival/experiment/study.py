@@ -25,7 +25,7 @@ from survival.estimate.kaplan_meier import kaplan_meier
 from survival.experiment.attrition import attrition
 from survival.experiment.config import Experiment
 from survival.experiment.episode_cache import EpisodeCache
-from survival.experiment.missing import handled
+from survival.experiment.missing import handled, handling
 from survival.experiment.progress import Steps
 from survival.experiment.references import (
     adjusted_names,
@@ -108,6 +108,8 @@ class Study:
         self._curves: dict[str, Curves] = {}
         self._built: dict[str, BuiltEpisodes] = {}
         self._fitted: dict[str, pd.DataFrame] = {}
+        self._gaps: dict[str, pd.DataFrame] = {}
+        self._lost: dict[str, pd.DataFrame] = {}
         self.fits: dict[str, CoxFit] = {}  # the model of each definition that the run keeps customers' influence on
         self._lagged = False
         self.topics: list[str] = []
@@ -239,10 +241,15 @@ class Study:
     def episodes(self, name: str) -> pd.DataFrame:
         """The episodes that models are fitted to: covariates of the formula, missing values dealt with as configured."""
         if name not in self._fitted:
-            frame, findings = handled(self.built(name).frame(), model_names(self.config), self.config.model.missing)
-            self.note(findings, about=name)
-            self._fitted[name] = frame
+            made = handling(self.built(name).frame(), model_names(self.config), self.config.model.missing)
+            self.note(made.findings, about=name)
+            self._fitted[name], self._gaps[name], self._lost[name] = made.frame, made.gaps, made.lost
         return self._fitted[name]
+
+    def gaps(self, name: str) -> pd.DataFrame:
+        """The covariates of the model with missing values, and what became of them: see `Handled.gaps`."""
+        self.episodes(name)
+        return self._gaps[name]
 
     def built(self, name: str) -> BuiltEpisodes:
         """The same in the scratch database, as they are counted: missing values included."""
@@ -304,7 +311,14 @@ class Study:
     def attrition(self) -> pd.DataFrame:
         """tables/attrition.csv: customers, episodes, churns and person-days at each step, and why some were set aside."""
         parts = [
-            attrition(name, self.tables.ledger, self.spells(name), self._built.get(name), self._fitted.get(name))
+            attrition(
+                name,
+                self.tables.ledger,
+                self.spells(name),
+                self._built.get(name),
+                self._fitted.get(name),
+                self._lost.get(name),
+            )
             for name in self.definitions
         ]
         return pd.concat(parts, ignore_index=True)

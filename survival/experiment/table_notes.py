@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -50,21 +51,29 @@ def _variance(made: Models) -> str:
 
 
 def _missing(study: Study, made: Models) -> str:
-    built, fitted, rule = study.built(made.definition), study.episodes(made.definition), study.config.model.missing
-    left_out = built.rows - len(fitted)
-    if left_out:
-        lost = built.events - int(fitted["event"].sum())
-        return (
-            f"Missing values: {count(left_out)} of {count(built.rows)} episodes, with {count(lost)} churns, are left out "
-            f"(missing: {rule})."
-        )
-    if rule == "error":
+    """What became of missing values, by covariate."""
+    gaps, built = study.gaps(made.definition), study.built(made.definition)
+    if gaps.empty:
         return "Missing values: none."
-    return {
-        "drop": "Missing values: none were found, so nothing is left out.",
-        "level": "Missing values: text without a value is a level of its own, (missing).",
-        "carry": "Missing values: the last value known before is carried forward.",
-    }[rule]
+    left_out = built.rows - len(study.episodes(made.definition))
+    lost = built.events - int(study.episodes(made.definition)["event"].sum())
+    whole = (
+        f" {count(left_out)} of {count(built.rows)} episodes, with {count(lost)} churns, are left out."
+        if left_out
+        else ""
+    )
+    return f"Missing values: {'; '.join(_gap(row) for row in gaps.itertuples())}.{whole}"
+
+
+def _gap(row: Any) -> str:
+    """seats in 12 episodes, left out (drop)."""
+    n = f"{row.covariate} in {count(row.episodes)} episode{'' if row.episodes == 1 else 's'}"
+    if row.policy == "level":
+        return f"{n}, a level of its own (level)"
+    if row.policy == "drop":
+        return f"{n}, left out (drop)"
+    known = f"{count(row.filled)} with the last value known before (carry)"
+    return f"{n}, {known}" + (f" and {count(row.left_out)} without one, left out" if row.left_out else "")
 
 
 def term_tests(all_models: Sequence[Models]) -> pd.DataFrame:
