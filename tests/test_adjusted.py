@@ -259,6 +259,20 @@ def test_a_level_that_is_not_estimable_is_said(data: pd.DataFrame) -> None:
     assert [f.id for f in made.findings if f.id == "not-adjusted"] == ["not-adjusted"]
 
 
+def test_a_group_without_a_level_borrows_from_the_others(data: pd.DataFrame) -> None:
+    fewer = data[(data["plan"] == "basic") | (data["segment"] != "b")]
+    made = adjusted_curves(fitted(fewer), fewer, "plan")
+    (said,) = [f for f in made.findings if f.id == "borrowed-levels"]
+    assert said.subject == "pro"
+    assert "(pro: segment 'b')" in said.message
+    own = fewer[fewer["plan"] == "pro"]
+    assert not [
+        f.id for f in adjusted_curves(fitted(fewer), fewer, "plan", reference=own).findings if "borrowed" in f.id
+    ]
+    with pytest.raises(EstimationError, match="next to nobody of pro"):
+        adjusted_curves(fitted(fewer), fewer, "plan", method="marginal")
+
+
 def test_a_saved_fit_has_robust_coefficients_only(data: pd.DataFrame) -> None:
     fit = fitted(data, robust=True)
     saved = pickle.loads(pickle.dumps(fit))

@@ -51,6 +51,7 @@ CATALOGUE: dict[str, str] = {
     "unbounded-look-back": "a history that no warm-up completes",
     "unclustered-returns": "several spells of a customer counted as if they were customers",
     # estimates
+    "borrowed-levels": "groups without customers of a kind that others have",
     "different-entry": "cohorts that are first observed at different tenures",
     "extrapolated": "a tail that nobody has lived yet",
     "gaps": "gaps between episodes of one customer",

@@ -22,6 +22,7 @@ from survival.estimate.adjusted_means import Mixture, ModelVariance, Steps, Unce
 from survival.estimate.adjusted_population import (
     Groups,
     Population,
+    borrowed_levels,
     groups_of,
     held_variables,
     inner_rows,
@@ -237,6 +238,8 @@ def adjusted_curves(
         source, variance = predicted = _predicted(fit, groups, by, population if method == "conditional" else None)
         spans, findings = [(one.begin, one.end) for one in predicted[0].mixtures], _not_estimable(fit)
     begin, end = np.array(spans).T
+    if method == "conditional":
+        findings = (*findings, *borrowed_levels(groups, population))
     if method == "average":
         to = "the customers of each group"
     grid = np.unique(np.concatenate((fit.base.time, begin, end))) if tenures is None else _days(tenures)

@@ -17,6 +17,7 @@ from survival.estimate.curves import Curves
 from survival.estimate.design import Coding, formula_variables
 from survival.estimate.kaplan_meier import kaplan_meier
 from survival.estimate.risk_sets import Floats, Ints, sums_by
+from survival.findings import Finding
 from survival.flows.columns import column_names, numbers, read_columns
 from survival.flows.frames import EpisodeArrays, arrays_of, pattern_codes
 from survival.flows.table import Flows
@@ -184,6 +185,28 @@ def _changing(what: str, by: str) -> EstimationError:
         "over. Fit a model of covariates that are fixed on entry, or pass hold='entry': retention if everybody kept the "
         "values of the day of entry"
     )
+
+
+def borrowed_levels(groups: Groups, population: Population) -> tuple[Finding, ...]:
+    """A note for groups without a customer of some level of text that the population has: their prediction is the model's alone."""
+    said: dict[str, list[str]] = {}
+    for name in population.patterns.columns:
+        if pd.api.types.is_numeric_dtype(population.patterns[name]):
+            continue
+        wanted = population.patterns[name][population.weight > 0].unique()
+        own = groups.everybody.patterns[name].to_numpy()
+        for level in wanted:
+            there = groups.weight[:, own == level].sum(axis=1)
+            for k in np.flatnonzero(there == 0):
+                said.setdefault(str(groups.crude.groups[int(k)]), []).append(f"{name} '{level}'")
+    if not said:
+        return ()
+    listed = "; ".join(f"{group}: {', '.join(levels)}" for group, levels in said.items())
+    message = (
+        f"groups without customers of a kind that the reference has ({listed}): for these the adjusted curve rests on the ratio seen in "
+        "other groups. Merge levels, or read it with care"
+    )
+    return (Finding("borrowed-levels", "note", ", ".join(said), message),)
 
 
 def inner_rows(fit: CoxFit, rows: pd.DataFrame) -> tuple[Floats, Floats, Ints]:

@@ -145,8 +145,10 @@ def _caption(study: Study, made: Adjusted) -> str:
         if interval == "none"
         else f" Bands and intervals: pointwise {confidence(study.config.level)}, {interval} ({variance})."
     )
+    late = len({float(b) for b in curves.begin}) > 1
+    where = "A curve is drawn where its own group was observed" + (", from 100% at its first entry." if late else ".")
     return (
-        f"{counted} As observed: Kaplan-Meier curves. {how}{bands} A curve is drawn where its own group was observed. Other differences "
+        f"{counted} As observed: Kaplan-Meier curves. {how}{bands} {where} Other differences "
         "between the groups remain; the curves do not show what would happen if a customer changed group."
     )
 
