@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from survival.experiment.adjusted_blocks import adjusted_section
+from survival.experiment.adjusted_partial import partial_blocks
 from survival.experiment.characteristics import with_characteristics
 from survival.experiment.closing import closing_blocks
 from survival.experiment.diagnostics_blocks import diagnostics_blocks
@@ -29,6 +30,7 @@ def run(study: Study) -> Report:
         *diagnostics_blocks(study, fitted),
         *subgroup_blocks(study, fitted),
         *adjusted_section(study, fitted),
+        *partial_blocks(study, fitted),
         *lag_blocks(study, fitted),
         *sensitivity_blocks(study, fitted),
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,13 @@ from survival.estimate.cox import cox
 from survival.experiment import run as runs
 from survival.experiment.adjusted import adjusted_of, at_tenures, curve_rows
 from survival.experiment.adjusted_blocks import adjusted_section, adjusted_sentence
+from survival.experiment.adjusted_partial import partial_blocks
 from survival.experiment.config import load
-from survival.experiment.models import Models
+from survival.experiment.models import Models, models
+from survival.experiment.progress import steps
 from survival.experiment.rerender import rerender
 from survival.experiment.study import Study, opened
+from survival.report.document import Figure, Table
 from survival.report.tables import read_csv
 from survival.simulate import simulate
 
@@ -61,9 +66,11 @@ def table(project: Path, name: str) -> pd.DataFrame:
     return read_csv(project / "results" / "alike" / "tables" / f"{name}.csv")
 
 
-def studied(project: Path, *overrides: str) -> Any:
+@contextmanager
+def studied(project: Path, *overrides: str) -> Iterator[Study]:
     experiment = load(project / "configs" / "alike.yaml", overrides)[0]
-    return opened(experiment, project, lambda name: None)  # type: ignore[arg-type]
+    with steps(runs.Console(quiet=True)) as step, opened(experiment, project, step) as study:
+        yield study
 
 
 @pytest.mark.parametrize("name", ["cancellation", "inactivity"])
@@ -225,3 +232,36 @@ def test_columns_are_read_though_no_model_names_them(project: Path) -> None:
         assert made is not None
         assert made.curves.covariates == ("country",)
         assert np.isfinite(made.fit.coefficients).all()
+
+
+def test_what_the_model_predicts(project: Path) -> None:
+    """Values, what the others are held at, and the numbers of `fit.partial_effects`."""
+    formula = "model={churn: cancellation, formula: low + plan + seats, partial_effects: [low, seats, plan]}"
+    with studied(
+        project, formula, "indicators.low={kind: usage, window: 28, below: 5}", "labels.low=little use"
+    ) as study:
+        (made,) = models(study)
+        blocks = partial_blocks(study, [made])
+        frame = study.episodes("cancellation")
+    tables = {b.name: b for b in blocks if isinstance(b, Table)}
+    figures = {b.name: b for b in blocks if isinstance(b, Figure)}
+    assert list(figures) == [f"partial_effects_cancellation_{n}" for n in ("low", "seats", "plan")]
+    seats = float(np.average(frame["seats"], weights=frame["stop"] - frame["start"]))
+    expected = made.full.partial_effects("low", at={"plan": "basic", "seats": seats}, tenures=AT)
+    found = tables["partial_effects_cancellation_low_at"].frame
+    assert found["value"].tolist() == ["off", "off", "on", "on"]
+    assert found["retention"].to_numpy() == pytest.approx(expected["retention"].to_numpy(), rel=1e-12)
+    values = np.unique(np.quantile(frame["seats"], [0.1, 0.5, 0.9], method="nearest"))
+    assert tables["partial_effects_cancellation_seats_at"].frame["value"].unique().tolist() == values.tolist()
+    display = tables["partial_effects_cancellation_plan_at"].display
+    assert display is not None
+    assert display.columns.tolist() == ["Plan", "90 days (95% CI)", "365 days (95% CI)"]
+    caption = figures["partial_effects_cancellation_plan"].caption
+    assert f"(little use: off; seats: {seats:.3g})" in caption
+    assert "Not what would happen if a value were changed" in caption
+
+
+def test_predictions_of_what_the_model_does_not_have(project: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        runs.prepare([project / "configs" / "alike.yaml"], ["model={formula: plan, partial_effects: [plam]}"], None)
+    assert "model.partial_effects: the model has no 'plam'. Did you mean 'plan'?" in str(error.value)

@@ -49,6 +49,9 @@ class ModelSpec(Spec):
         (),
         description="columns of customers, or flags of the formula: hazard ratios within each level, tests of interaction",
     )
+    partial_effects: tuple[str, ...] = Field(
+        (), description="covariates of the model: the retention that it predicts at their values, the others held"
+    )
 
 
 class SensitivitySpec(Spec):

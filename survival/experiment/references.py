@@ -79,7 +79,7 @@ def unresolved(experiment: Experiment, studies: Sequence[str] | None) -> list[Pr
     problems = [*_unknown_study(experiment, studies), *_unknown_definitions(experiment), *_unmapped_tables(experiment)]
     problems += [Problem(("churn", name, "of"), message) for name, message in combining_mistakes(experiment.churn)]
     unreadable = _unreadable_formula(experiment)
-    problems += unreadable or [*_two_meanings(experiment), *_no_cohort(experiment)]
+    problems += unreadable or [*_two_meanings(experiment), *_no_cohort(experiment), *_unknown_effects(experiment)]
     problems += [] if unreadable else _no_such_covariate(experiment)
     return [*problems, *_reserved(experiment), *_unknown_findings(experiment)]
 
@@ -120,6 +120,18 @@ def _unreadable_formula(experiment: Experiment) -> list[Problem]:
     except ArgumentError as error:
         return [Problem(("model", "formula"), f"{error}. Write it as in: low_usage + plan.")]
     return []
+
+
+def _unknown_effects(experiment: Experiment) -> list[Problem]:
+    """Partial effects of what the model does not read."""
+    known = model_names(experiment)
+    return [
+        Problem(
+            ("model", "partial_effects"), f"the model has no '{n}'.{suggestion(n, known)} Allowed: {listing(known)}."
+        )
+        for n in experiment.model.partial_effects
+        if n not in known
+    ]
 
 
 def _two_meanings(experiment: Experiment) -> list[Problem]:
