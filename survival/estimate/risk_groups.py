@@ -64,7 +64,7 @@ class _Window:
 
 
 def risk_groups(fit: CoxFit, groups: int | None = None, periods: int | None = None) -> RiskGroups:
-    """Compare churns seen and expected by risk and tenure. groups: at most, of about as many customer days each (default:
+    """Compare churns seen and expected by risk and tenure. groups: at most, of about as many expected churns each (default:
     by the number of events, 2 to 10). periods: of about as many events each (default 1 to 3).
 
     Variance of the test: the model's. Raises ArgumentError for a fit from flows.
@@ -94,12 +94,12 @@ def risk_groups(fit: CoxFit, groups: int | None = None, periods: int | None = No
 
 
 def group_of(data: CoxData, at: Likelihood, groups: int) -> Ints:
-    """(n,) the group of each episode, from the lowest risk: about as many customer days in each, equal risks together."""
-    assert data.episodes is not None
+    """(n,) the group of each episode, from the lowest risk: about as many expected churns in each, equal risks together."""
     risk = np.round(np.log(at.risk), 9)  # what differs in the last bits only is the same risk
     place = np.unique(risk, return_inverse=True)[1]
-    days = np.bincount(place, data.episodes.weight * (data.episodes.stop - data.episodes.start))
-    middle = (np.cumsum(days) - days / 2) / days.sum()
+    due = _expected(data, at, np.ones(data.sets.slots, bool))
+    share = sums_by(place, due, int(place.max()) + 1)
+    middle = (np.cumsum(share) - share / 2) / share.sum()
     wanted = np.minimum((middle * groups).astype(np.intp), groups - 1)
     return np.asarray(np.unique(wanted, return_inverse=True)[1][place])
 
@@ -149,15 +149,22 @@ def _window(
         cross = s0.T @ (d2[:, None] * s) - s0.T @ (d2c[:, None] * e) - e0.T @ (d2c[:, None] * s)
         return np.asarray(cross + e0.T @ (d2cc[:, None] * e))
 
-    # Expected churns of each episode in the window: its weight in the information.
-    begin, end = sets.bounds()
-    total = cumulative(d1)
-    due = at.risk * (total[end] - total[begin]) * sets.weight
-    row, slot = sets.event_row[sets.tied], sets.event_slot[sets.tied]
-    np.subtract.at(due, row, sets.event_weight[sets.tied] * at.risk[row] * d1c[slot])
+    due = _expected(data, at, inside)
     shared = np.column_stack([sums_by(group, due * data.x[:, j], size) for j in range(data.x.shape[1])])
     information = np.diag(expected) - between(s0, e0)
     return _Window(observed, expected, information, shared - between(at.sums.s1, at.sums.e1))
+
+
+def _expected(data: CoxData, at: Likelihood, inside: np.ndarray) -> Floats:
+    """(n,) churns expected of each episode at the slots `inside` (K,): its weight in the information."""
+    sets, m = data.sets, at.moments
+    begin, end = sets.bounds()
+    total = cumulative(np.where(inside, m.d1, 0.0))
+    due = at.risk * (total[end] - total[begin]) * sets.weight
+    row, slot = sets.event_row[sets.tied], sets.event_slot[sets.tied]
+    tied = np.where(inside, m.d1c, 0.0)[slot]
+    np.subtract.at(due, row, sets.event_weight[sets.tied] * at.risk[row] * tied)
+    return np.asarray(due)
 
 
 def _inverse(fit: CoxFit) -> Floats:

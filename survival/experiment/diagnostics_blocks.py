@@ -211,7 +211,7 @@ def _log_log(study: Study, made: Models, kept: Kept) -> list[Block]:
         Bullets(tuple(words.log_log_sentence(r, _label(labels, r["covariate"])) for r in apart.to_dict("records"))),
         Figure(
             name=f"log_log_{slug}",
-            title=titled(study, made, f"{count(failing)} of {count(len(said))} pairs of curves are not parallel by the test"
+            title=titled(study, made, f"{count(failing)} of {count(len(said))} sets of curves are not parallel by the test"
                          if failing else "No test finds that the log-minus-log curves are not parallel"),
             caption=captions.log_log_caption(_sample(made), study.config.level, MIN_AT_RISK),
             alt=f"Log-minus-log curves against tenure on a log axis for {', '.join(_label(labels, n) for n in said)}.",

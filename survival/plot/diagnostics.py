@@ -40,7 +40,7 @@ def functional_form(
     rows = -(-len(covariates) // columns)
     panel_w, panel_h, gap_x, gap_y, left, bottom = 3.0, 2.0, 1.3, 0.95, 0.75, 0.85
     top = 0.5 + (0.3 if title else 0)
-    width = max(5.4, left + columns * panel_w + (columns - 1) * gap_x + 0.75)
+    width = max(4.9, left + columns * panel_w + (columns - 1) * gap_x + 0.75)
     figure = style.new_figure(width, bottom + rows * panel_h + (rows - 1) * gap_y + top)
     for i, covariate in enumerate(covariates):
         r, c = divmod(i, columns)
@@ -134,7 +134,7 @@ def risk_groups(groups: pd.DataFrame, cells: pd.DataFrame | None = None, *, titl
     else:
         _by_group(axes, {str(p): cells[cells["period"] == p] for p in periods})
     w, h = figure.get_size_inches()
-    key = f"Group 1 of {len(groups)}: the lowest predicted risk"
+    key = f"Group 1 of {len(groups)}: the lowest risk. Triangle at the edge: beyond it"
     figure.text(0.1 / w, 0.12 / h, key, fontsize=8, color=style.SOFT)
     if title:
         figure.text(left / w, 1 - 0.08 / h, title, fontweight="bold", fontsize=9.5, va="top")

@@ -14,6 +14,7 @@ from survival.plot.numbers import count
 from survival.plot.style import Drawing
 
 DAYS = (1, 2, 3, 7, 14, 30, 60, 90, 180, 365, 730, 1095, 1825, 3650)
+MOST = 1.4  # inches for the name of a level
 
 
 @style.figure_function
@@ -35,9 +36,10 @@ def log_minus_log(
         return style.message("There are no curves to compare.")
     columns = min(2, len(covariates))
     rows = -(-len(covariates) // columns)
-    panel_w, panel_h, gap_x, gap_y, left, bottom = 3.0, 2.0, 1.05, 0.75, 0.75, 0.62
+    beside = min(MOST, max(style.text_width(str(state), 8) for state in pd.unique(known["state"])))
+    panel_w, panel_h, gap_x, gap_y, left, bottom = 3.0, 2.0, 0.6 + beside, 0.75, 0.75, 0.62
     top = 0.5 + (0.3 if title else 0)
-    width = max(5.1, left + columns * panel_w + (columns - 1) * gap_x + 0.95)
+    width = max(4.6, left + columns * panel_w + (columns - 1) * gap_x + beside + 0.2)
     figure = style.new_figure(width, bottom + rows * panel_h + (rows - 1) * gap_y + top)
     limits = (float(known["tenure"].min()), float(known["tenure"].max()))
     for i, covariate in enumerate(covariates):
@@ -79,20 +81,21 @@ def _panel(axes: Axes, rows: pd.DataFrame, limits: tuple[float, float]) -> None:
     low, high = axes.get_ylim()
     for state, colour, place in zip(states, colours, style.spread(ends, 0.09 * (high - low), low, high)):
         axes.annotate(
-            style.shorten(str(state), 0.85, 8), (1.02, (place - low) / (high - low)), xycoords="axes fraction", fontsize=8,
+            style.shorten(str(state), MOST, 8), (1.02, (place - low) / (high - low)), xycoords="axes fraction", fontsize=8,
             va="center", color=style.text_colour(colour), annotation_clip=False,
         )  # fmt: skip
     ticks = [d for d in DAYS if limits[0] <= d <= limits[1]]
-    ticks = sorted(_kept(ticks))
+    ticks = sorted(_kept(ticks, *limits))
     axes.set_xticks(ticks, labels=[count(t) for t in ticks])
     axes.set_xticks([], minor=True)
     axes.grid()
 
 
-def _kept(ticks: list[int]) -> list[int]:
+def _kept(ticks: list[int], low: float, high: float) -> list[int]:
     """From the longest tenure down, those with room for their label."""
+    room = (high / low) ** 0.14 if high > low else 1.0
     kept: list[int] = []
     for tick in reversed(ticks):
-        if not kept or kept[-1] / tick >= 1.6:
+        if not kept or kept[-1] / tick >= room:
             kept.append(tick)
     return kept

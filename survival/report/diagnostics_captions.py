@@ -36,8 +36,8 @@ def influence_caption(whom: str, robust: bool, refits: int) -> str:
 def agreement_caption(whom: str, level: float, groups: int, test: str) -> str:
     """Of churns observed and expected by risk; `test` in words."""
     return (
-        f"{whom} Customer days in {count(groups)} groups of about the same size by the risk that the model gives them, lowest "
-        "first; a customer whose covariates change moves between groups. "
+        f"{whom} Customer days in {count(groups)} groups by the risk that the model gives them, lowest first, each with about as many "
+        "expected churns; a customer whose covariates change moves between groups. "
         f"Bars: {confidence(level)} intervals of a Poisson count, the expected churns taken as known. Score test of Gronnesby and "
         f"Borgan, model-based variance: {test}."
     )

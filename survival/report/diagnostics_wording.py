@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from survival.plot.forest import covariate_label
 from survival.plot.numbers import count, decimal, is_missing, p_phrase, percent, ratio
 from survival.report.definition_wording import listed
 
@@ -127,17 +128,17 @@ def influence_sentences(
         if refits
         else f"approximated from dfbeta for each of {count(customers)} customers; the model was not refitted"
     )
-    named = labels.get(str(top["covariate"]), str(top["covariate"]))
+    named = _label(labels, top)
     said = [f"Leaving out any one customer moves no hazard ratio by more than {_share(most)} (that of {named}; {how})."]
     heaviest = max(rows, key=lambda r: abs(float(r["in_errors"])))
-    named = labels.get(str(heaviest["covariate"]), str(heaviest["covariate"]))
+    named = _label(labels, heaviest)
     said[0] += (
         f" In standard errors no coefficient moves by more than {decimal(abs(float(heaviest['in_errors'])))} ({named})."
     )
     said.append(_conclusions(rows, labels))
     heavy = sorted({str(r["covariate"]) for r in rows if abs(float(r["in_errors"])) > LARGE_MOVE})
     if heavy:
-        names = listed([labels.get(n, n) for n in heavy])
+        names = listed([labels.get(n, covariate_label(n)) for n in heavy])
         said.append(
             f"One customer alone moves the coefficient of {names} by more than {LARGE_MOVE:g} standard errors: look at that customer's "
             "data before relying on it."
@@ -156,11 +157,15 @@ def _conclusions(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -
     if not changed:
         return "No conclusion rests on one customer: whoever is left out, each ratio stays on its side of 1, or as unclear."
     parts = [
-        f"{labels.get(str(r['covariate']), str(r['covariate']))} would be {r['conclusion_without']} instead of {r['conclusion']} without "
+        f"{_label(labels, r)} would be {r['conclusion_without']} instead of {r['conclusion']} without "
         f"{_who(r['customer'])}{'' if bool(r['refitted']) else ' (approximately)'}"
         for r in {str(r["covariate"]): r for r in reversed(changed)}.values()
     ]
     return f"Some conclusions rest on one customer, as their interval ends close to 1: {listed(list(reversed(parts)))}."
+
+
+def _label(labels: Mapping[str, str], row: Mapping[str, Any]) -> str:
+    return labels.get(str(row["covariate"]), covariate_label(str(row["covariate"])))
 
 
 def _who(customer: Any) -> str:

@@ -95,7 +95,7 @@ case <- function(ties, strata) {
   # ---- groups of risk: the score test of their indicators, the other coefficients at their estimates ----
   risk <- round(predict(fit, type = "lp", reference = "zero"), 9)
   days <- d$stop - d$start
-  total <- tapply(days, risk, sum)
+  total <- tapply(expected, risk, sum)
   middle <- (cumsum(total) - total / 2) / sum(total)
   grouped <- function(g) { w <- pmin(floor(middle * g), g - 1); w <- match(w, sort(unique(w))); w[match(risk, as.numeric(names(total)))] }
   score <- function(group) {
