@@ -195,6 +195,10 @@ def test_kinds_and_levels() -> None:
     assert table.loc[table["variable"] == "b", ["level", "n"]].to_numpy().tolist() == [["Yes", 2], ["no", 1]]
     numbers = characteristics(pd.DataFrame({"size": [10.0, 9.0, 10.0, 2.0]}), kinds={"size": "text"})
     assert numbers["level"].tolist() == ["2", "9", "10"]  # by value
+    sizes = pd.Categorical(["5 to <20", "<5", ">=20", "<5"], categories=["<5", "5 to <20", ">=20", "never"])
+    assert characteristics(pd.DataFrame({"size": sizes}))[["level", "n"]].to_numpy().tolist() == [
+        ["<5", 2], ["5 to <20", 1], [">=20", 1],
+    ]  # fmt: skip
     many = characteristics(pd.DataFrame({"city": list("aabbbcdefg")}), most_levels=3)
     assert many[["level", "n"]].to_numpy().tolist() == [["a", 2], ["b", 3], [OTHERS, 5]]
 
@@ -444,6 +448,17 @@ def test_definitions_stand_beside_each_other_and_none_is_split_by_its_outcome(pr
     assert "cancellation" in said
     assert "silent" in said
     assert "churned" not in said
+
+
+def test_a_cohort_in_the_formula_is_a_characteristic_in_its_own_order(project: Path) -> None:
+    table, _ = blocks_of(
+        project, "crm_hazard_ratios", "cohorts={by: seats, cuts: [5, 20]}", "model={formula: cohort, churn: cancellation}",
+        "characteristics={}", "sensitivity={}", by_cohort=False,
+    )  # fmt: skip
+    assert table.display is not None
+    assert table.display["Characteristic"].tolist() == [
+        "cohort (seats)", "\u2003<5", "\u20035 to <20", "\u2003>=20", "seats, median (Q1–Q3)",
+    ]  # fmt: skip
 
 
 def test_a_report_has_the_table_before_its_first_figure_and_in_every_format(

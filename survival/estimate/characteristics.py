@@ -84,7 +84,7 @@ def characteristics(
     weight       column >= 0: how many customers, or customer days, a row stands for
     kinds        variable -> flag, text or number, where `Tally.kind` would be wrong (a count that happens to be 0 and 1)
     tests        add test, statistic and p (Wilcoxon or Kruskal-Wallis; chi-squared or Fisher), not with weights
-    most_levels  of text, by count; the rest is one level `(all others)`
+    most_levels  of text, by count; the rest is one level `(all others)`. Levels are sorted, a categorical's as it has them
     smallest     known values that a group needs to be compared with another (2 at least)
 
     Columns: n (at the level; of a number: known), total, missing, share (n / known), mean, sd, median, lower_quartile,
@@ -212,7 +212,10 @@ def _coded(tally: Tally, most: int, kind: Kind) -> tuple[NDArray[np.intp], list[
 
 
 def _sorted_levels(values: pd.Series) -> tuple[NDArray[np.intp], list[str]]:
-    """Codes and levels as text: numbers by value and without .0, others as sorted."""
+    """Codes and levels as text: categories in their order, numbers by value and without .0, others as sorted."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        used = values.cat.remove_unused_categories().cat
+        return used.codes.to_numpy(np.intp), [str(level) for level in used.categories]
     code, found = pd.factorize(values)
     text = [f"{v:.15g}" if isinstance(v, float) else str(v) for v in found.tolist()]
     by_value = pd.api.types.is_numeric_dtype(values.dtype)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from survival.churn import Spells
-from survival.cohorts import COHORT, EVERYBODY, PERIODS
+from survival.cohorts import COHORT, EVERYBODY, PERIODS, cohort_order
 from survival.episodes import BuiltEpisodes
 from survival.estimate.characteristics import COLUMNS, TEST_COLUMNS, Kind, Tally, summary
 from survival.experiment.references import model_names
@@ -109,11 +109,14 @@ def _summaries(study: Study, name: str, counted: Tallies, kinds: Mapping[str, Ki
     bases = [AT_ENTRY, DAYS] if study.covariates or not grouped else [AT_ENTRY]
     parts = []
     for variable, rows in counted.items():
+        value = rows["value"]
+        if variable == COHORT:
+            value = value.astype(pd.CategoricalDtype(cohort_order(study.config.cohorts, value)))
         code = pd.Index(groups).get_indexer(rows["group"]) if groups else np.zeros(len(rows), np.intp)
         for basis in bases:
             weight = rows["customers" if basis == AT_ENTRY else "days"].to_numpy(np.float64)
             there = weight > 0
-            tally = Tally(rows.loc[there, "value"], code[there].astype(np.intp), weight[there])
+            tally = Tally(value[there], code[there].astype(np.intp), weight[there])
             made = summary(
                 variable, tally, groups, kind=kinds[variable], everybody=everybody,
                 tests=tests and basis == AT_ENTRY, smallest=study.config.retention.mask_below,
@@ -145,12 +148,12 @@ def _by_cohort(study: Study, name: str, frame: pd.DataFrame, mine: pd.DataFrame,
         everybody.append(_days(lived[lived["group"] == overall]))
     if len(labels) > MOST_COLUMNS:
         inside = {called[label]: groups[label] for label in labels}
-        display = spread_display(everybody, inside, labels=study.labels, mask_below=mask, tests=tests)
+        display = spread_display(everybody, inside, labels=_labels(study), mask_below=mask, tests=tests)
         display = display.rename(columns={"Lowest": "Lowest cohort", "Highest": "Highest cohort"})
     else:
         columns = [Column(f"{called[k]}, {size(_total(groups[k]), mask)}", groups[k]) for k in labels]
         display = characteristics_display(
-            [*everybody, *columns], labels=study.labels, mask_below=mask, smd=len(labels) > 1, tests=tests
+            [*everybody, *columns], labels=_labels(study), mask_below=mask, smd=len(labels) > 1, tests=tests
         )
     return Table(
         "characteristics",
@@ -160,6 +163,10 @@ def _by_cohort(study: Study, name: str, frame: pd.DataFrame, mine: pd.DataFrame,
         notes=(*_notes(study, [name], mine, cohorts=labels, late=late), *more),
         max_rows=200,
     )
+
+
+def _labels(study: Study) -> dict[str, str]:
+    return {COHORT: f"cohort ({study.cohort_title.lower()})", **study.labels}
 
 
 def _days(rows: pd.DataFrame, under: str = "") -> Column:
@@ -191,7 +198,7 @@ def _beside_days(study: Study, frame: pd.DataFrame, parts: Mapping[str, pd.DataF
         "characteristics",
         "Characteristics of the customers at risk" + (", by definition of churn" if several else ""),
         frame,
-        display=characteristics_display(columns, labels=study.labels, mask_below=mask),
+        display=characteristics_display(columns, labels=_labels(study), mask_below=mask),
         notes=(*notes, *more),
         max_rows=200,
     )
@@ -204,7 +211,7 @@ def _notes(
     kinds = set(rows["kind"])
     counts = ["n (% of customers with a known value)"] if kinds & {"flag", "text"} else []
     counts += ["Q1–Q3: the quartiles (R's type 2)"] if "number" in kinds else []
-    absent = " Missing: no value at entry." if (rows["missing"] > 0).any() else ""
+    absent = " Missing: without a known value." if (rows["missing"] > 0).any() else ""
     hidden = f" Counts from 1 to {count(mask - 1)} are shown as < {count(mask)}." if mask > 1 else ""
     said = [f"{'; '.join(counts)}.{absent}{hidden}", _entry_note(study, names)]
     if cohorts:
