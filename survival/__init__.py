@@ -17,8 +17,10 @@ from survival.estimate.cox_fit import CoxFit
 from survival.estimate.cox_path import cox_cross_validate, cox_path
 from survival.estimate.cumulative_incidence import cumulative_incidence
 from survival.estimate.curves import Curves
+from survival.estimate.customer_residuals import customer_influence, customer_residuals
 from survival.estimate.discrete_cox import discrete_cox
 from survival.estimate.fine_gray import cox_by_cause, fine_gray
+from survival.estimate.functional_form import functional_form
 from survival.estimate.gray_test import gray_test
 from survival.estimate.hazard import hazard
 from survival.estimate.hypotheses import compare_fits
@@ -30,6 +32,7 @@ from survival.estimate.rank_tests import rank_test
 from survival.estimate.recurrent import mean_cumulative_count, stay_curves
 from survival.estimate.related_fits import coefficient_differences
 from survival.estimate.revenue import revenue_retention
+from survival.estimate.risk_groups import risk_groups
 from survival.estimate.rmst import rmst
 from survival.estimate.sampling import case_cohort, sample_customers, sample_risk_sets
 from survival.estimate.smoothing import smooth_hazard
@@ -66,11 +69,14 @@ __all__ = [
     "cox_path",
     "cox_univariable",
     "cumulative_incidence",
+    "customer_influence",
+    "customer_residuals",
     "discrete_cox",
     "episodes",
     "extrapolate",
     "fine_gray",
     "flows",
+    "functional_form",
     "gray_test",
     "hazard",
     "inflation",
@@ -86,6 +92,7 @@ __all__ = [
     "register_definition",
     "register_indicator",
     "revenue_retention",
+    "risk_groups",
     "rmst",
     "sample_customers",
     "sample_risk_sets",
