@@ -433,6 +433,8 @@ def test_terms_one_after_the_other_are_nested_fits() -> None:
     assert periods["df"].tolist()[1:] == [2, 2]
     with pytest.raises(ArgumentError, match=r"anova: .* Test a term by fit.hypothesis\('flag'\)"):
         fit("flag + plan", cluster="region").anova()
+    with pytest.raises(ArgumentError, match="compare_fits: .* Test what the larger model adds"):
+        compare_fits(fit("flag", cluster="region"), fit("flag + plan", cluster="region"))
     with pytest.raises(ArgumentError, match="not comparable under a penalizer"):
         fit("flag + plan", robust=False, penalizer=0.1).anova()
     with pytest.raises(ArgumentError, match="Firth's penalty: see profile_intervals"):

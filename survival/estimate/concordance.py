@@ -24,7 +24,7 @@ from survival.estimate.parallel import together
 from survival.estimate.risk_sets import Floats, Ints, RiskSets
 
 _TIE = 1e-12  # scores this close, relative to the largest, are one score: equal rows may differ in the last bit
-_ROWS = 131_072  # rows of the smallest part of the work: parts are fixed, so that sums over them round alike on every machine
+_ROWS = 65_536  # rows of the smallest part of the work: parts are fixed, so that sums over them round alike on every machine
 _MOST_PARTS = 16
 
 

@@ -210,7 +210,7 @@ def compare_fits(*fits: CoxFit) -> pd.DataFrame:
     p, aic; as R's anova.coxph.
 
     Raises ArgumentError unless all are of the same data and likelihood, each with more columns than the one before,
-    and these reproduce its columns.
+    and these reproduce its columns; and, as R, for robust fits.
     """
     if len(fits) < 2:
         raise ArgumentError("compare_fits needs at least two fits")
@@ -234,6 +234,12 @@ def compare_fits(*fits: CoxFit) -> pd.DataFrame:
 
 
 def _refuse_unlike(small: CoxFit, large: CoxFit) -> None:
+    if small.options.robust or large.options.robust:
+        raise ArgumentError(
+            "compare_fits: likelihood-ratio tests take rows as independent, and a fit here has the robust variance. Test what the "
+            "larger model adds by its hypothesis([...]), which uses it; or, if rows are independent given their covariates (one spell a "
+            "customer), fit with robust=False"
+        )
     if small.options.penalised or large.options.penalised:
         raise ArgumentError("compare_fits: penalised likelihoods have no likelihood-ratio test")
     same = (
