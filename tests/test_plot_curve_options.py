@@ -22,6 +22,7 @@ from survival.plot.churn_rate import BAND_COLOURS
 from survival.plot.curve import curves_of
 from survival.plot.curve_notes import lines_of_tests
 from survival.plot.curve_options import CurveOptions
+from survival.plot.direct_labels import passes
 from survival.plot.incidence import stacked_incidence
 from survival.plot.style import Drawing
 
@@ -99,17 +100,18 @@ def test_tests_are_printed_with_their_names() -> None:
 
 
 def test_nothing_that_is_written_into_the_panel_overlaps() -> None:
-    for n in (2, 4, 6):
+    for n, apart in itertools.product((2, 4, 6), (3, 1)):  # cohorts end 36 days after each other, or 12
         cohorts = [f"cohort {i}" for i in range(n)]
         frame = retention(cohorts)
-        frame = frame[frame["tenure"] <= 360 - 12 * frame["cohort"].str[-1].astype(int) * 3]
+        frame = frame[frame["tenure"] <= 360 - 12 * frame["cohort"].str[-1].astype(int) * apart]
         medians = pd.DataFrame({"cohort": cohorts, "tenure": [200 + 4 * i for i in range(n - 1)] + [np.nan]})
         tests = pd.DataFrame({"test": ["logrank"], "p": [0.4]})
         figure = plot.retention_curves(frame, medians=medians, tests=tests, unit="days")
         with style.look():
             FigureCanvasAgg(figure).draw()
         boxes = [t.get_window_extent().shrunk(0.98, 0.8) for t in figure.axes[0].texts if t.get_text()]
-        assert not [1 for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)], n
+        assert not [1 for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)], (n, apart)
+        assert all(box.x1 <= figure.bbox.x1 for box in boxes)
         assert any("median not reached: cohort" in t.get_text() for t in figure.axes[0].texts)
 
 
@@ -287,3 +289,13 @@ def test_the_calendar_says_the_direction_without_colour() -> None:
         (np.mean(line.get_xdata()), line.get_ydata()[0] > 0.5) for line in axes.lines if line.get_gid() == "direction"
     ]
     assert bars == [(0, True), (1, False)]
+
+
+def test_text_keeps_clear_of_a_steep_fall() -> None:
+    t = np.arange(0, 365.0)
+    frame = pd.DataFrame({"cohort": "all", "tenure": t, "retention": np.where(t < 30, 1, 0.3) * np.exp(-t / 2000)})
+    frame = frame.assign(ci_lower=frame["retention"] - 0.01, ci_upper=np.minimum(frame["retention"] + 0.01, 1))
+    (curve,) = curves_of(frame, "cohort", ["all"], False, 364)
+    assert passes(curve, (5, 200, 0.9, 0.95)), "the fall at day 30 crosses the box from top to bottom"
+    assert not passes(curve, (60, 200, 0.9, 0.95))
+    assert not passes(curve, (5, 25, 0.1, 0.2))

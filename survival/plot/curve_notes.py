@@ -78,7 +78,8 @@ def median_lines(
         if is_missing(value) or value > edge:
             continue
         axes.plot([value, value], [0, 0.5], color=curve.colour, linewidth=0.9, linestyle=MEDIAN, gid="median")
-        taken.append(_value(axes, drawn, curve, float(value), how.tenure(float(value)), width, taken))
+        others = [v for v in inside if v != value]
+        taken.append(_value(axes, drawn, curve.colour, float(value), others, how.tenure(float(value)), width, taken))
     none = [label for label, v in zip(labels, values) if is_missing(v)]
     alone = len(labels) == 1
     beyond = [
@@ -92,18 +93,22 @@ def median_lines(
 
 
 def _value(
-    axes: Axes, drawn: Sequence[Curve], curve: Curve, value: float, text: str, width: float, taken: Sequence[Box]
-) -> Box:
-    """The value beside its line: the lowest line of text that is free there, left of it where the axis ends."""
+    axes: Axes, drawn: Sequence[Curve], ink: str, value: float, others: Sequence[float], text: str, width: float,
+    taken: Sequence[Box],
+) -> Box:  # fmt: skip
+    """The value beside its line, right of it and low, unless curves, other medians' lines or their values are in the way."""
     edge, high = axes.get_xlim()[1], _tall(axes)
     wide, space = style.text_width(text, SIZE) / width * edge, 0.006 * edge
-    left = value + space + wide > edge
-    x = value - space - wide if left else value + space
-    boxes = [(x, x + wide, low, low + high) for low in np.arange(0.012, 0.5 - high, high)]
-    free = [b for b in boxes if not any(overlap(b, o) for o in taken)] or boxes
-    box = min(free, key=lambda b: (sum(passes(c, b) for c in drawn), b[2]))
+    sides = [x for x in (value + space, value - space - wide) if x >= 0 and x + wide <= edge] or [value + space]
+    boxes = [(x, x + wide, low, low + high) for low in np.arange(0.012, 0.5 - high, high) for x in sides]
+
+    def cost(box: Box) -> int:
+        lines = sum(box[0] < other < box[1] for other in others)
+        return lines + 2 * sum(passes(c, box) for c in drawn) + 20 * sum(overlap(box, other) for other in taken)
+
+    box = min(boxes, key=cost)  # the first of the cheapest
     axes.text(
-        box[0], (box[2] + box[3]) / 2, text, fontsize=SIZE, va="center", color=style.text_colour(curve.colour), zorder=5,
+        box[0], (box[2] + box[3]) / 2, text, fontsize=SIZE, va="center", color=style.text_colour(ink), zorder=5,
         path_effects=_HALO, gid="median-value",
     )  # fmt: skip
     return box
@@ -115,7 +120,7 @@ def corner_text(axes: Axes, lines: Sequence[str], drawn: Sequence[Curve], taken:
         return
     edge = axes.get_xlim()[1]
     wide, high = max(style.text_width(line, SIZE + 0.5) for line in lines) / width * edge, _tall(axes) * len(lines)
-    lefts, lows = (0.015 * edge, 0.5 * (edge - wide), edge - wide - 0.01 * edge), (0.03, 0.97 - high, 0.25, 0.5)
+    lefts, lows = (0.015 * edge, 0.5 * (edge - wide), edge - wide - 0.01 * edge), (0.03, 0.13, 0.25, 0.97 - high, 0.5)
     boxes = [(x, x + wide, low, low + high) for low in lows for x in lefts]
 
     def cost(box: Box) -> int:

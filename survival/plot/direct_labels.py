@@ -14,30 +14,34 @@ from survival.plot.curve import Curve
 
 Box = tuple[float, float, float, float]  # left, right, low, high
 TALL = 0.05  # of a label, in shares retained
+SIDE = 0.015  # between a curve's end and its name, in shares of the axis
 SHIFTS = (0, 0.04, -0.04, 0.08, -0.08, 0.12, -0.12, 0.16, -0.16, 0.2, -0.2, 0.26, -0.26)
 
 
 def direct_labels(axes: Axes, drawn: Sequence[Curve], labels: Sequence[str], width: float) -> list[Box]:
-    """Name each curve: in the margin when it reaches the right edge, else at its end. `width` of the axes in inches.
+    """Name each curve: at its end where there is room for the name, else in the margin. `width` of the axes in inches.
 
     Returns the places inside the axes that names take.
     """
     edge = axes.get_xlim()[1]
-    late = [i for i, c in enumerate(drawn) if c.stop >= 0.97 * edge]
+    wide = [style.text_width(label, 8) / width * edge for label in labels]
+    late = [i for i, c in enumerate(drawn) if c.stop + SIDE * edge + wide[i] > edge]
     places = style.spread([drawn[i].last for i in late], 0.053, 0.02, 0.98)
     for i, place in zip(late, places):
         _in_margin(axes, drawn[i], labels[i], float(place))
     taken: list[Box] = []
     # The last to end first: its name lies to the right, out of the way of the lines to the others' names.
     for i in sorted(set(range(len(drawn))) - set(late), key=lambda i: -drawn[i].stop):
-        wide = style.text_width(labels[i], 8) / width * edge
-        taken.append(_at_end(axes, drawn, drawn[i], labels[i], wide, taken))
+        taken.append(_at_end(axes, drawn, drawn[i], labels[i], wide[i], taken))
     return taken
 
 
 def _in_margin(axes: Axes, curve: Curve, label: str, place: float) -> None:
+    end = curve.stop / axes.get_xlim()[1]
+    if end < 0.97:
+        axes.plot([curve.stop], [curve.last], marker="o", markersize=3.2, color=curve.colour, clip_on=False, zorder=4)
     axes.annotate(
-        "", (1.0, curve.last), (1.025, place), xycoords="axes fraction", textcoords="axes fraction",
+        "", (1.0 if end >= 0.97 else end, curve.last), (1.025, place), xycoords="axes fraction", textcoords="axes fraction",
         arrowprops={"arrowstyle": "-", "color": curve.colour, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0},
     )  # fmt: skip
     ink = style.text_colour(curve.colour)
@@ -47,7 +51,7 @@ def _in_margin(axes: Axes, curve: Curve, label: str, place: float) -> None:
 def _at_end(axes: Axes, drawn: Sequence[Curve], curve: Curve, label: str, wide: float, taken: Sequence[Box]) -> Box:
     """Mark a curve's end and name it there, at the nearest place that meets fewest curves and no other label."""
     edge, end = axes.get_xlim()[1], curve.last
-    side = 0.015 * edge
+    side = SIDE * edge
     best, least = (curve.stop + side, curve.stop + side + wide, end - TALL / 2, end + TALL / 2), math.inf
     for left in (curve.stop + side, curve.stop - side - wide):
         for shift in SHIFTS:
@@ -88,4 +92,6 @@ def overlap(a: Box, b: Box) -> bool:
 def passes(curve: Curve, box: Box) -> bool:
     """Does the curve run through this box?"""
     s = curve.at(np.linspace(box[0], box[1], 12))
-    return bool(np.any((s >= box[2]) & (s <= box[3])))
+    s = s[~np.isnan(s)]
+    low, high = (pick(s[:-1], s[1:]) for pick in (np.minimum, np.maximum))  # a step between two places is drawn upright
+    return bool(np.any((high >= box[2]) & (low <= box[3])) or np.any((s >= box[2]) & (s <= box[3])))
