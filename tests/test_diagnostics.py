@@ -17,7 +17,15 @@ import survival as sv
 from survival import plot
 from survival.errors import ConfigError
 from survival.experiment.config import load
-from survival.experiment.diagnostics import agreement, customer_names, forms, numbers_of, outliers, strongest
+from survival.experiment.diagnostics import (
+    _read_by_term,
+    agreement,
+    customer_names,
+    forms,
+    numbers_of,
+    outliers,
+    strongest,
+)
 from survival.experiment.diagnostics_blocks import CHECKS, diagnostics_blocks
 from survival.experiment.kept_customers import pseudonyms
 from survival.experiment.log_log import distances, log_log, log_log_curves
@@ -185,6 +193,7 @@ def test_agreement_by_risk_has_a_sentence_for_each_outcome() -> None:
     assert words.agreement_sentences(good, cells, 0.4, 0.5)[1].startswith("Nor do they clearly differ")
     few = words.agreement_sentences(group_rows((5, 4.0), (6, 7.0)), [], 0.4, None)
     assert few == ("11 churns are too few to compare groups of risk.",)
+    assert words.form_sentence(form_row(p=0.5), "log(seats + 1)").startswith("log(seats + 1): no clear")
     exactly = words.agreement_sentences(good, cells, math.nan, 0.01)
     assert (
         exactly[0] == "The model has a coefficient for each of the 2 groups of predicted risk, so it fits them exactly."
@@ -357,6 +366,34 @@ def test_the_form_of_numbers_only_is_checked(study: Study) -> None:
         assert rows["observed"].sum() == made.full.events
         assert rows["expected"].sum() == pytest.approx(made.full.events)
     assert found.curve.groupby("covariate").size().tolist() == [60, 60]
+
+
+def test_a_number_that_two_terms_read_has_no_line_to_check(project: Path) -> None:
+    formula = "model.formula=overdue + seats + I(seats * seats) + log(sessions + 1) + overdue:plan"
+    with opened(loaded(project, formula), project, Quiet()) as polynomial:  # type: ignore[arg-type]
+        assert numbers_of(polynomial, models(polynomial)[0]) == ["log(sessions + 1)"]
+
+
+def test_columns_of_any_name_are_found_in_terms() -> None:
+    found = _read_by_term("`a b` + log(`a b` + 1) + `T-x`:c + 1")
+    assert {term: names for term, names in found.items() if names} == {
+        "a b": {"a b"}, "log(`a b` + 1)": {"a b"}, "T-x:c": {"T-x", "c"},
+    }  # fmt: skip
+
+
+def test_several_definitions_are_told_apart(project: Path) -> None:
+    two = (
+        "churn.inactivity={kind: inactivity, window: 30}",
+        "model.churn=[cancellation, inactivity]",
+        "diagnostics=true",
+    )
+    with opened(loaded(project, *two, "model.formula=overdue + seats"), project, Quiet()) as both:  # type: ignore[arg-type]
+        blocks = diagnostics_blocks(both, models(both))
+    said = [text for b in blocks if isinstance(b, Bullets) for text in b.items]
+    assert {text.split(":")[0] for text in said} == {"cancellation", "inactivity"}
+    tables = {b.name: b.frame for b in blocks if isinstance(b, Table)}
+    assert tables["risk_groups"]["definition"].unique().tolist() == ["cancellation", "inactivity"]
+    assert sum(isinstance(b, Figure) for b in blocks) == 8
 
 
 def test_customers_are_left_out_as_the_table_says(study: Study) -> None:

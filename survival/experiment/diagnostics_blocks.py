@@ -55,7 +55,7 @@ def _form(study: Study, made: Models, kept: Kept) -> list[Block]:
     slug = study.slug(made.definition)
     tests = {str(r["covariate"]): f"Spline against line: {p_phrase(r['p'])}" for r in rows}
     return [
-        Bullets(tuple(words.form_sentence(r, _label(labels, r["covariate"])) for r in rows)),
+        _bullets(study, made, tuple(words.form_sentence(r, _label(labels, r["covariate"])) for r in rows)),
         Figure(
             name=f"functional_form_{slug}",
             title=titled(study, made, words.form_title(rows)),
@@ -73,8 +73,10 @@ def _influence(study: Study, made: Models, kept: Kept) -> list[Block]:
     found, labels = strongest(study, made), shown_labels(study, made)
     kept.setdefault("influence", []).append(found.customers)
     rows, slug = found.customers.to_dict("records"), study.slug(made.definition)
+    full = made.full
+    said = words.influence_sentences(rows, labels, customers=full.customers, events=full.events, refits=found.refits)
     return [
-        Bullets(words.influence_sentences(rows, labels, customers=made.full.customers, events=made.full.events, refits=found.refits)),
+        _bullets(study, made, said),
         Figure(
             name=f"influence_{slug}",
             title=titled(study, made, words.influence_title(rows)),
@@ -132,7 +134,7 @@ def _agreement(study: Study, made: Models, kept: Kept) -> list[Block]:
     test = f"{p_phrase(found.overall.p)}, {found.overall.df} df"
     test += f"; by period of tenure {p_phrase(later)}, {found.by_period.df} df" if found.by_period else ""
     return [
-        Bullets(said),
+        _bullets(study, made, said),
         Figure(
             name=f"risk_groups_{slug}",
             title=titled(study, made, words.agreement_title(rows, found.overall.p, later)),
@@ -168,7 +170,7 @@ def _outliers(study: Study, made: Models, kept: Kept) -> list[Block]:
     far, customers = found.far_churned + found.far_stayed, made.full.customers
     said = words.outlier_sentence(found.far_churned, found.far_stayed, customers, FAR_CHURNED, FAR_STAYED)
     return [
-        Bullets((said,)),
+        _bullets(study, made, (said,)),
         Figure(
             name=f"deviance_{slug}",
             title=titled(study, made, words.outlier_title(far, customers)),
@@ -208,7 +210,7 @@ def _log_log(study: Study, made: Models, kept: Kept) -> list[Block]:
     failing = sum(tests.get(str(name), 1.0) < words.ALPHA for name in pd.unique(curves["covariate"]))
     return [
         Paragraph(words.PARALLEL),
-        Bullets(tuple(words.log_log_sentence(r, _label(labels, r["covariate"])) for r in apart.to_dict("records"))),
+        _bullets(study, made, tuple(words.log_log_sentence(r, _label(labels, r["covariate"])) for r in apart.to_dict("records"))),
         Figure(
             name=f"log_log_{slug}",
             title=titled(study, made, f"{count(failing)} of {count(len(said))} sets of curves are not parallel by the test"
@@ -241,6 +243,10 @@ ALL: dict[str, tuple[str]] = {
     "outliers": ("Customers least like the model, all columns",),
     "log_log_distances": ("Distance of log-minus-log curves",),
 }
+
+
+def _bullets(study: Study, made: Models, sentences: Sequence[str]) -> Bullets:
+    return Bullets(tuple(titled(study, made, sentence) for sentence in sentences))
 
 
 def _label(labels: dict[str, str], name: Any) -> str:

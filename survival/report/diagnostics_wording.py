@@ -57,7 +57,7 @@ def form_of(row: Mapping[str, Any]) -> str:
 def form_sentence(row: Mapping[str, Any], label: str) -> str:
     """Whether a straight line describes a number, and what could be tried. `row`: as `form_of`, with covariate and form."""
     form, test = str(row["form"]), f"test of a spline against the line: {p_phrase(row['p'])}"
-    name = label[:1].upper() + label[1:]
+    name = _start(label)
     if form == FEW:
         return f"{name}: {count(row['events'])} churns are too few to tell a bend from a straight line."
     if form == LINE:
@@ -93,6 +93,11 @@ def _advice(form: str, name: str, row: Mapping[str, Any]) -> str:
 
 def _value(x: float) -> str:
     return count(x) if float(x).is_integer() else f"{float(x):.3g}"
+
+
+def _start(label: str) -> str:
+    """A label as the beginning of a sentence; an expression such as log(seats) stays as it is written."""
+    return label if "(" in label or "." in label else label[:1].upper() + label[1:]
 
 
 def form_title(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -189,7 +194,7 @@ def agreement_sentences(
     if total < FEW_CHURNS or len(groups) < 2:
         return (f"{count(total)} churns are too few to compare groups of risk.",)
     said = [_by_risk(groups, p)]
-    agrees = is_missing(p) or float(p) >= ALPHA
+    agrees = not is_missing(p) and float(p) >= ALPHA
     if p_periods is not None and not is_missing(p_periods):
         said.append(_by_period(cells, p_periods, agrees))
     said.append(
@@ -281,8 +286,7 @@ def outlier_title(far: int, customers: float) -> str:
 
 def log_log_sentence(row: Mapping[str, Any], label: str) -> str:
     """How the distance of two log-minus-log curves changes. `row`: state, reference, since, until (days), first, last, ph_p."""
-    name = f"{label}, {row['state']} against {row['reference']}"
-    name = name[:1].upper() + name[1:]
+    name = f"{_start(label)}, {row['state']} against {row['reference']}"
     if is_missing(row["first"]) or is_missing(row["last"]):
         return f"{name}: too few churns to say whether the curves are parallel."
     p = row["ph_p"]
