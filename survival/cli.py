@@ -71,19 +71,22 @@ def report(
 def compare(
     before: Annotated[Path, typer.Argument(help="folder of a run, such as results/last_quarter", show_default=False)],
     after: Annotated[Path, typer.Argument(help="folder of another", show_default=False)],
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="write a page (report.html) there")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="write a page (report.html) there; results/NAME puts it on the index"
+        ),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Say what changed between two runs: inputs, customers' statuses, hazard ratios, retention."""
     from survival.experiment.compare import compare as compare_runs
-    from survival.experiment.compare_report import as_json, as_text, page
-    from survival.experiment.results import replacing
-    from survival.report.write import write
+    from survival.experiment.compare_report import as_json, as_text
+    from survival.experiment.results_index import write_comparison
 
     found = compare_runs(before, after)
     if out is not None:
-        with replacing(out.resolve()) as folder:
-            write(page(found), folder)
+        write_comparison(found, out)
     typer.echo(as_json(found) if json_ else as_text(found))
     if out is not None and not json_:
         typer.echo(f"\nwrote {out}/report.html")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,8 +21,10 @@ from survival.estimate.kaplan_meier import kaplan_meier
 from survival.estimate.shared_customers import difference, retention_by_customer
 from survival.experiment import run as runs
 from survival.experiment.compare import compare
-from survival.experiment.compare_report import _of_customers, _retention, as_json, as_text, page, sentences
+from survival.experiment.compare_report import as_json, as_text, page
+from survival.experiment.compare_words import _of_customers, _retention, main_sentence, sentences
 from survival.experiment.kept_customers import pseudonyms
+from survival.experiment.results_index import write_comparison, write_index
 from survival.report import to_html
 from survival.simulate import find_scenario, simulate
 
@@ -71,7 +76,12 @@ def test_a_price_rise_is_told_truly(project: Path) -> None:
     for plan in ("basic", "pro"):
         assert at.loc[(plan, 180), "difference_lower"] < 0 < at.loc[(plan, 180), "difference_upper"]
     said = sentences(found)
-    assert said[0] == "Not the same in both runs: 2 keys of the config (data.observed.from, data.observed.until)."
+    assert said[0] == (
+        "Not the same in both runs: 2 keys of the config (data.observed.from, data.observed.until). last observes 2024-07-01 to "
+        "2024-09-30, this observes 2024-10-01 to 2024-12-31."
+    )
+    assert main_sentence(found).startswith("Retention of starter at day 365 under cancellation fell from ")
+    assert page(found).headline == main_sentence(found)
     assert any(s.startswith("The hazard ratio of plan: starter under cancellation rose from") for s in said)
     assert any(s.startswith("Retention of starter at day") and " fell from " in s for s in said)
     assert not any("basic" in s or "plan: pro" in s for s in said)
@@ -243,4 +253,123 @@ def test_an_interval_on_both_sides_of_no_change_says_so(sign: float, way: str) -
 def test_who_is_no_longer_churned_may_be_observed_for_less_long() -> None:
     rows = pd.DataFrame({"definition": ["d"], "before": ["churned"], "after": ["retained"], "customers": [3]})
     said = list(_of_customers(SimpleNamespace(statuses=rows, names=("a", "b"))))  # type: ignore[arg-type]
-    assert said[1].endswith("Such customers came back, or data, definition or observed period changed.")
+    assert said[0] == "Under d, no customer was retained in a. The same customers are in the data of both."
+    assert said[1] == (
+        "3 customers count as churned under d in a and as retained in b. Such customers came back, or data, definition or observed period "
+        "changed."
+    )
+
+
+ASIDE = "set aside: left before entry"
+STAYED = {
+    "none": (
+        {("retained", "retained"): 2157},
+        "none of the 2,157 customers who were retained in q3 and are at risk in q4 too churned in q4.",
+    ),
+    "one": (
+        {("retained", "retained"): 2156, ("retained", "churned"): 1},
+        "one of the 2,157 customers who were retained in q3 and are at risk in q4 too churned in q4.",
+    ),
+    "some": (
+        {("retained", "retained"): 1897, ("retained", "churned"): 269},
+        "269 of the 2,166 customers who were retained in q3 and are at risk in q4 too churned in q4.",
+    ),
+    "all": (
+        {("retained", "churned"): 12},
+        "all 12 customers who were retained in q3 and are at risk in q4 too churned in q4.",
+    ),
+    "the only one": (
+        {("retained", "churned"): 1},
+        "the one customer who was retained in q3 and is at risk in q4 too churned in q4.",
+    ),
+    "who stays": (
+        {("retained", "retained"): 1},
+        "the one customer who was retained in q3 and is at risk in q4 too did not churn in q4.",
+    ),
+    "nobody at risk again": (
+        {("retained", ASIDE): 81, ("retained", "set aside: began on the last day"): 265},
+        "none of the 346 customers who were retained in q3 is at risk in q4 (81 left before entry and 265 began on the last day).",
+    ),
+    "one, not at risk again": (
+        {("retained", ASIDE): 1},
+        "the one customer who was retained in q3 is not at risk in q4 (1 left before entry).",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STAYED)
+def test_who_stayed_in_every_number(case: str) -> None:
+    counts, expected = STAYED[case]
+    assert told(counts) == [f"Under d, {expected} The same customers are in the data of both."]
+
+
+@pytest.mark.parametrize(
+    ("new", "gone", "expected"),
+    [
+        (405, 0, "405 customers are in the data of q4 only."),
+        (0, 1, "One customer is in the data of q3 only."),
+        (1, 7, "One customer is in the data of q4 only and 7 customers are in the data of q3 only."),
+    ],
+)
+def test_who_came_and_went(new: int, gone: int, expected: str) -> None:
+    rows = {("retained", "retained"): 2, ("not there", "retained"): new, ("retained", "not there"): gone}
+    said = told({pair: n for pair, n in rows.items() if n})
+    assert said[0].endswith(f"churned in q4. {expected}")
+
+
+def told(counts: dict[tuple[str, str], int]) -> list[str]:
+    rows = [{"definition": "d", "before": b, "after": a, "customers": n} for (b, a), n in counts.items()]
+    return list(_of_customers(SimpleNamespace(statuses=pd.DataFrame(rows), names=("q3", "q4"))))  # type: ignore[arg-type]
+
+
+def test_runs_of_other_levels_are_compared_at_one(project: Path) -> None:
+    wide = run(project.parent, "wide", "level=0.8")
+    same, found = compare(project / "last", project / "this"), compare(wide, project / "this")
+    assert found.level == 0.95
+    assert found.notes[0] == "wide reports 80% intervals and this 95%; here all intervals, of wide too, are 95%."
+    columns = ["before_lower", "before_upper", "after_lower", "after_upper", "ratio_lower", "ratio_upper"]
+    np.testing.assert_allclose(found.ratios[columns], same.ratios[columns], rtol=1e-9)
+    back = compare(project / "this", wide)
+    assert back.level == 0.8
+    assert (back.ratios["before_upper"] < found.ratios["after_upper"]).all()
+    assert same.notes == ()
+
+
+def test_ratios_have_the_style_of_the_reports(project: Path) -> None:
+    found = compare(project / "last", project / "this")
+    rows = found.ratios.assign(
+        before=0.0123, after=12.345, ratio=0.0456, ratio_lower=0.0011, ratio_upper=0.9996, p_adjusted=0.001
+    )
+    said = [
+        s for s in sentences(dataclasses.replace(found, ratios=rows)) if s.startswith("The hazard ratio of plan: pro")
+    ]
+    assert said == [
+        "The hazard ratio of plan: pro under cancellation fell from 0.012 to 12.3: 0.046 times what it was (95% interval 0.0011 to 0.9996)."
+    ]
+
+
+def test_a_comparison_is_on_the_index_until_its_runs_change(tmp_path: Path, project: Path) -> None:
+    results = tmp_path / "results"
+    shutil.copytree(project, results)
+    write_comparison(compare(results / "last", results / "this"), results / "last_this")
+    index = (results / "index.html").read_text()
+    assert "last_this/report.html" in index
+    assert "last_this/figures/forest.png" in index
+    assert main_sentence(compare(results / "last", results / "this")).replace("'", "&#39;") in index
+    assert "comparison of last and this · last_this</p>" in index, "no date"
+    assert re.search(r"\d runs, 1 comparison<", index)
+    files = {p: p.read_bytes() for p in sorted((results / "last_this").rglob("*")) if p.is_file()}
+    write_comparison(compare(results / "last", results / "this"), results / "last_this")
+    assert {p: p.read_bytes() for p in files} == files, "the manifest too has no clock"
+    with pytest.raises(ResultsError, match="this is a comparison of two runs, not a run"):
+        compare(results / "last", results / "last_this")
+    elsewhere = tmp_path / "pages" / "mine"
+    write_comparison(compare(results / "last", results / "this"), elsewhere)
+    assert [p.name for p in elsewhere.parent.iterdir()] == ["mine"], "no index outside results"
+    manifest = json.loads((results / "this" / "manifest.json").read_text())
+    (results / "this" / "manifest.json").write_text(json.dumps(manifest | {"identity": {"config": "another"}}))
+    write_index(results)
+    assert "last_this/report.html" not in (results / "index.html").read_text(), "this was run again with another config"
+    shutil.rmtree(results / "this")
+    write_index(results)
+    assert "last_this" not in (results / "index.html").read_text()

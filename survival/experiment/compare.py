@@ -12,9 +12,11 @@ import pandas as pd
 
 from survival.errors import ResultsError
 from survival.estimate.adjustments import holm
+from survival.estimate.intervals import normal_quantile
 from survival.estimate.shared_customers import difference, retention_by_customer
 from survival.experiment.kept_customers import CUSTOMERS, INFLUENCE, pseudonyms
-from survival.experiment.results import read_manifest
+from survival.experiment.results import COMPARISON, read_manifest
+from survival.plot.numbers import confidence
 from survival.report.tables import read_csv
 
 EVERYBODY = "(all)"
@@ -43,6 +45,11 @@ class Run:
     def config(self) -> Mapping[str, Any]:
         """The resolved config."""
         return dict(self.manifest.get("config", {}))
+
+    @property
+    def level(self) -> float:
+        """Of the run's confidence intervals."""
+        return float(self.config.get("level", 0.95))
 
     @property
     def names_customers(self) -> bool:
@@ -84,6 +91,10 @@ def read_run(folder: Path) -> Run:
             f"{folder}: no finished run is there (no manifest.json). Name two folders such as results/NAME."
         )
     table = folder / "tables" / "hazard_ratios.csv"
+    if COMPARISON in manifest:
+        raise ResultsError(
+            f"{folder}: this is a comparison of two runs, not a run. Name two folders such as results/NAME."
+        )
     ratios = read_csv(table) if table.exists() else None
     return Run(folder, manifest, ratios, _kept(folder / CUSTOMERS), _kept(folder / INFLUENCE))
 
@@ -102,12 +113,13 @@ def _alike(one: Run, two: Run) -> tuple[Run, Run]:
 def compare(before: Path, after: Path) -> Comparison:
     """Two runs compared. Raises ResultsError when one of the folders holds no run."""
     one, two = _alike(read_run(before), read_run(after))
-    level = float(two.config.get("level", 0.95))
+    level = two.level
     both = _definitions(one, two)
     statuses, changed = _statuses(one, two, both)
     return Comparison(
         one, two, _names(before, after), _inputs(one, two), statuses, changed, _ratios(one, two, level),
-        _retention(one, two, both, level), _shared(one, two), level, tuple(_notes(one, two, both)),
+        _retention(one, two, both, level), _shared(one, two), level,
+        (*_levels(one, two, _names(before, after)), *_notes(one, two, both)),
     )  # fmt: skip
 
 
@@ -221,11 +233,14 @@ def _statuses(one: Run, two: Run, both: list[str]) -> tuple[pd.DataFrame, pd.Dat
 
 
 def _ratios(one: Run, two: Run, level: float) -> pd.DataFrame:
-    """Each hazard ratio of the multivariable models in both runs, and after : before with its interval where one is known."""
+    """Each hazard ratio of the multivariable models in both runs, and after : before with its interval where one is known.
+
+    All intervals are at `level`: Wald's, as in hazard_ratios.csv, of a run with another level made again.
+    """
     if one.ratios is None or two.ratios is None:
         return pd.DataFrame(columns=RATIO_COLUMNS)
     keys = ["definition", "covariate"]
-    mine, theirs = (run.ratios[run.ratios["model"] == "multivariable"] for run in (one, two))  # type: ignore[index]
+    mine, theirs = (_at_level(run, level) for run in (one, two))
     rows = mine.merge(theirs, on=keys, how="outer", suffixes=("_1", "_2"), sort=False)
     order = list(
         dict.fromkeys([*zip(theirs["definition"], theirs["covariate"]), *zip(mine["definition"], mine["covariate"])])
@@ -234,6 +249,16 @@ def _ratios(one: Run, two: Run, level: float) -> pd.DataFrame:
     made = [_ratio(row, one, two, level) for row in rows.to_dict("records")]
     frame = pd.DataFrame(made, columns=RATIO_COLUMNS[:-1])
     return frame.assign(p_adjusted=_adjusted(frame))[RATIO_COLUMNS]
+
+
+def _at_level(run: Run, level: float) -> pd.DataFrame:
+    """The rows of a run's multivariable models with intervals at `level`."""
+    assert run.ratios is not None
+    rows = run.ratios[run.ratios["model"] == "multivariable"]
+    if run.level == level:
+        return rows
+    half = normal_quantile(level) * rows["robust_se"].fillna(rows["se"])
+    return rows.assign(ci_lower=np.exp(rows["coef"] - half), ci_upper=np.exp(rows["coef"] + half))
 
 
 def _ratio(row: Mapping[Any, Any], one: Run, two: Run, level: float) -> dict[str, Any]:
@@ -297,6 +322,14 @@ def _adjusted(frame: pd.DataFrame) -> pd.Series:
     """Holm's adjustment of p within each definition."""
     p = frame["p"].astype(float)
     return p.groupby(frame["definition"]).transform(lambda values: holm(values.to_numpy(float)))
+
+
+def _levels(one: Run, two: Run, names: tuple[str, str]) -> Iterator[str]:
+    if one.level != two.level:
+        yield (
+            f"{names[0]} reports {confidence(one.level)} intervals and {names[1]} {confidence(two.level)}; here all intervals, of "
+            f"{names[0]} too, are {confidence(two.level)}."
+        )
 
 
 def _notes(one: Run, two: Run, both: list[str]) -> Iterator[str]:

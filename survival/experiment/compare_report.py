@@ -3,135 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from survival.estimate.kaplan_meier import kaplan_meier
-from survival.experiment.compare import ABSENT, CHURNED, EVERYBODY, RETAINED, Comparison
-from survival.plot.forest import covariate_label, forest
-from survival.plot.numbers import confidence, count, decimal, p_value, percent, ratio_with_interval
+from survival.experiment.compare import EVERYBODY, Comparison
+from survival.experiment.compare_words import label, main_sentence, sentences
+from survival.plot.forest import forest
+from survival.plot.numbers import confidence, count, decimal, p_value, percent, ratio, ratio_with_interval
 from survival.plot.retention import retention_curves
 from survival.report.document import Block, Bullets, Figure, Paragraph, Report, Section, Table
 
-CLEAR = 0.05  # of p adjusted for the number of comparisons
 PAIRED = (
     "Intervals of differences come from each customer's influence on both estimates (Wei, Lin and Weissfeld 1989): customers who are "
     "in both runs make the estimates go together, and that is taken into account. p is adjusted for the number of comparisons "
     "(Holm), by definition. A difference says that the numbers moved, not why: read what went in first."
 )
-
-
-def sentences(c: Comparison) -> list[str]:
-    """The comparison in plain words, what is clear first."""
-    return [_went_in(c), *_of_customers(c), *_of_retention(c), *_of_ratios(c)]
-
-
-def _went_in(c: Comparison) -> str:
-    if c.inputs.empty:
-        return "Config, data, code and versions are the same in both runs."
-    parts = []
-    for what, one, many in (
-        ("config", "one key of the config", "{} keys of the config"),
-        ("data", "one data file", "{} data files"),
-        ("version", "the version of one package", "the versions of {} packages"),
-        ("code", "the code", ""),
-    ):
-        rows = c.inputs[c.inputs["what"] == what]
-        if len(rows):
-            keys = f" ({', '.join(map(str, rows['key']))})" if what == "config" and len(rows) <= 4 else ""
-            parts.append((one if len(rows) == 1 else many.format(len(rows))) + keys)
-    text = f"Not the same in both runs: {', '.join(parts)}."
-    meant = c.inputs[
-        (c.inputs["what"] == "config") & c.inputs["key"].str.match(r"churn\.|indicators\.|model\.|update_every")
-    ]
-    if len(meant):
-        text += " Definitions, indicators or the model changed, so the numbers below move with them as well as with the customers."
-    return text
-
-
-def _of_customers(c: Comparison) -> Iterator[str]:
-    for name in dict.fromkeys(c.statuses["definition"]):
-        rows = c.statuses[c.statuses["definition"] == name].set_index(["before", "after"])["customers"]
-        went = {
-            pair: int(rows.get(pair, 0)) for pair in ((RETAINED, CHURNED), (RETAINED, RETAINED), (CHURNED, RETAINED))
-        }
-        new = int(rows[[b == ABSENT for b, _ in rows.index]].sum())
-        gone = int(rows[[a == ABSENT for _, a in rows.index]].sum())
-        still = went[RETAINED, RETAINED] + went[RETAINED, CHURNED]
-        yield (
-            f"Under {name}, {count(went[RETAINED, CHURNED])} of the {count(still)} customers who were retained in {c.names[0]} and are at "
-            f"risk in {c.names[1]} too churned there; new in it: {count(new)}; no longer in the data: {count(gone)}."
-        )
-        if went[CHURNED, RETAINED]:
-            yield (
-                f"Counted as churned under {name} in {c.names[0]} and as retained in {c.names[1]}: {count(went[CHURNED, RETAINED])}. Such "
-                "customers came back, or data, definition or observed period changed."
-            )
-
-
-def _of_retention(c: Comparison) -> Iterator[str]:
-    for name in dict.fromkeys(c.retention["definition"]):
-        rows = c.retention[c.retention["definition"] == name]
-        everyone = rows[rows["cohort"] == EVERYBODY]
-        clear = everyone[everyone["p_adjusted"] < CLEAR]
-        if len(rows) and (rows["difference"] == 0).all():
-            yield f"Retention under {name} is the same at every tenure that was asked for."
-        elif len(clear):
-            yield _retention(c, clear.loc[clear["difference"].abs().idxmax()], "all customers", name)
-        elif len(everyone):
-            days = ", ".join(str(t) for t in everyone["tenure"])
-            yield f"Retention of all customers under {name} (day {days}) did not move clearly."
-        others = rows[(rows["cohort"] != EVERYBODY) & (rows["p_adjusted"] < CLEAR)]
-        largest = others.assign(size=others["difference"].abs()).sort_values("size", ascending=False)
-        for _, row in largest.drop_duplicates("cohort").head(3).iterrows():
-            yield _retention(c, row, str(row["cohort"]), name)
-
-
-def _retention(c: Comparison, row: pd.Series, who: str, name: str) -> str:
-    """Retention of starter at day 90 under cancellation fell from 80.4% to 63.0%: 17.5 points lower (95% interval 7.2 to 27.8)."""
-    down = row["difference"] < 0
-    low, high = sorted((-100 if down else 100) * row[f"difference_{end}"] for end in ("lower", "upper"))
-    return (
-        f"Retention of {who} at day {row['tenure']} under {name} {'fell' if down else 'rose'} from {percent(row['before'])} to "
-        f"{percent(row['after'])}: {abs(100 * row['difference']):.1f} points {'lower' if down else 'higher'} "
-        f"({confidence(c.level)} interval {decimal(low, 1)} to {decimal(high, 1)})."
-    )
-
-
-def _of_ratios(c: Comparison) -> Iterator[str]:
-    labels = c.after.config.get("labels", {})
-    for name in dict.fromkeys(c.ratios["definition"]):
-        rows = c.ratios[c.ratios["definition"] == name]
-        clear = rows[rows["p_adjusted"] < CLEAR]
-        for _, row in clear.iterrows():
-            up = row["ratio"] > 1
-            low, high = sorted((row["ratio_lower"], row["ratio_upper"]))
-            yield (
-                f"The hazard ratio of {_label(row['covariate'], labels)} under {name} {'rose' if up else 'fell'} from {row['before']:.2f} "
-                f"to {row['after']:.2f}: {row['ratio']:.2f} times what it was ({confidence(c.level)} interval {low:.2f} to {high:.2f})."
-            )
-        known, rest = rows["p_adjusted"].notna(), rows[rows["p_adjusted"] >= CLEAR]
-        if len(rows) and (rows["ratio"] == 1).all():
-            yield f"The hazard ratios under {name} are the same."
-        elif len(rest):
-            yield _unmoved(name, len(rest), bool(len(clear)))
-        if not known.any() and rows["ratio"].notna().any():
-            yield f"Under {name} it is not known how sure the changes of hazard ratios are (no influence was kept)."
-
-
-def _unmoved(name: str, ratios: int, some: bool) -> str:
-    """Under cancellation, none of the other 5 hazard ratios moved clearly; that is no evidence that they are as they were."""
-    if some and ratios == 1:
-        return f"Under {name}, the other hazard ratio did not move clearly; that is no evidence that it is as it was."
-    which = f"none of the other {ratios} hazard ratios" if some else "no hazard ratio"
-    return f"Under {name}, {which} moved clearly; that is no evidence that they are as they were."
-
-
-def _label(covariate: Any, labels: dict[str, str]) -> str:
-    return str(labels.get(str(covariate), covariate_label(str(covariate))))
+PERIODS = (
+    "Runs with an observed period that begins after the first signup follow customers of all tenures from that day on. Their retention at "
+    "a tenure is put together from the churn rates at each tenure up to it, as they were in that period; it is not the share of one group "
+    "of customers followed from signup."
+)
+STATUSES = (
+    "Retained: still a customer when the run's observed period ends. Set aside: not at risk in that run, such as who had left before it "
+    "begins. Not there: not in its data."
+)
 
 
 # --- The page --------------------------------------------------------------------------------------------------------
@@ -147,21 +45,26 @@ def page(c: Comparison) -> Report:
         Section("What went in"),
         *([Table("inputs", "Not the same in both runs", c.inputs)] if len(c.inputs) else [Paragraph(said[0])]),
         *_customer_blocks(c), *_ratio_blocks(c), *_retention_blocks(c),
-        Section("Method"), Paragraph(PAIRED),
+        Section("Method"), Paragraph(PAIRED), *([Paragraph(PERIODS)] if _late(c) else []),
     ]  # fmt: skip
     subtitle = f"{c.names[0]} against {c.names[1]}"
     return Report(
-        f"What changed: {c.after.manifest.get('title', c.names[1])}", subtitle, tuple(blocks), headline=said[-1]
+        f"What changed: {c.after.manifest.get('title', c.names[1])}", subtitle, tuple(blocks), headline=main_sentence(c)
     )
+
+
+def _late(c: Comparison) -> bool:
+    return any(run.config.get("data", {}).get("observed", {}).get("from") for run in (c.before, c.after))
 
 
 def _customer_blocks(c: Comparison) -> list[Block]:
     if c.statuses.empty:
         return []
-    notes = [f"{count(c.shared or 0)} customers are in both runs."]
+    notes = [f"{count(c.shared or 0)} customers are in the data of both runs. {STATUSES}"]
     if len(c.changed):
         named = "by id" if c.before.names_customers and c.after.names_customers else "by pseudonym, a hash of the id"
-        notes.append(f"The {count(len(c.changed))} who changed are in tables/changed_customers.csv, {named}.")
+        who = "One changed and is" if len(c.changed) == 1 else f"The {count(len(c.changed))} who changed are"
+        notes.append(f"{who} in tables/changed_customers.csv, {named}.")
     title = f"From which status to which: {c.names[0]} to {c.names[1]}"
     return [
         Section("Customers"),
@@ -177,14 +80,14 @@ def _ratio_blocks(c: Comparison) -> list[Block]:
     text = pd.DataFrame(
         {
             "Churn definition": c.ratios["definition"],
-            "Covariate": [_label(v, labels) for v in c.ratios["covariate"]],
+            "Covariate": [label(v, labels) for v in c.ratios["covariate"]],
             c.names[0]: [
                 ratio_with_interval(*v) for v in c.ratios[["before", "before_lower", "before_upper"]].to_numpy(float)
             ],
             c.names[1]: [
                 ratio_with_interval(*v) for v in c.ratios[["after", "after_lower", "after_upper"]].to_numpy(float)
             ],
-            "Second : first": [
+            f"Ratio ({c.names[1]} : {c.names[0]})": [
                 _ratio_text(v) for v in c.ratios[["ratio", "ratio_lower", "ratio_upper"]].to_numpy(float)
             ],
             "Adjusted p": [p_value(v) for v in c.ratios["p_adjusted"]],
@@ -218,7 +121,7 @@ def _ratio_text(values: Any) -> str:
     return (
         ratio_with_interval(value, low, high)
         if np.isfinite(low)
-        else f"{value:.2f} (no interval)"
+        else f"{ratio(value)} (no interval)"
         if np.isfinite(value)
         else "–"
     )
@@ -248,8 +151,8 @@ def _retention_blocks(c: Comparison) -> list[Block]:
 
 
 def _points(values: Any) -> str:
-    value, low, high = (100 * v for v in values)
-    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})".replace("-", "−")
+    value, low, high = (("+" if v > 0 else "") + decimal(100 * v, 1) for v in values)
+    return f"{value} ({low} to {high})"
 
 
 def _curves(c: Comparison) -> list[Block]:

@@ -15,6 +15,7 @@ from typing import Any
 from survival.errors import ResultsError
 
 MANIFEST = "manifest.json"
+COMPARISON = "comparison"  # key of the manifest of a page that compares two runs
 _PREFIX = ".partial-"  # of folders that are being written
 
 

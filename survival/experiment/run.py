@@ -21,14 +21,14 @@ from survival.experiment.config import Experiment, load
 from survival.experiment.fingerprints import code_hash, hash_of, versions
 from survival.experiment.kept_customers import write_customers
 from survival.experiment.progress import steps
-from survival.experiment.results import finished, read_manifest, replacing, write_manifest, write_text
+from survival.experiment.results import read_manifest, replacing, write_manifest
+from survival.experiment.results_index import write_index
 from survival.experiment.side_by_side import Order, side_by_side
 from survival.experiment.source import Setting, Source, read
 from survival.experiment.study import Study, needed, opened
 from survival.experiment.sweep import WHOLE, Point, points
 from survival.experiment.sweep_summary import summarise
 from survival.report.document import Report
-from survival.report.index import IndexEntry, index_html
 from survival.report.write import write
 
 
@@ -86,7 +86,7 @@ def run_all(
                 highlight=False,
             )
         for folder in dict.fromkeys(job.target.parent for job in prepared):
-            _write_index(folder)
+            write_index(folder)
     except SurvivalError as error:
         failures.append(str(error))
     if failures:
@@ -242,27 +242,6 @@ def _git_commit(root: Path) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return described.stdout.strip()
-
-
-def _write_index(results: Path) -> None:
-    runs = finished(results)
-    sweeps = {folder.name for folder, manifest in runs if manifest.get("points")}
-    entries = [_entry(folder, manifest) for folder, manifest in runs if manifest.get("sweep") not in sweeps]
-    if entries:
-        write_text(results / "index.html", index_html(entries))
-
-
-def _entry(folder: Path, manifest: dict[str, Any]) -> IndexEntry:
-    grave = [w for w in manifest.get("warnings", []) if w.get("severity") != "note" and not w.get("allowed")]
-    return IndexEntry(
-        folder.name, manifest.get("title", folder.name), manifest.get("study", ""), manifest.get("headline", ""),
-        manifest.get("thumbnail", ""), numbers=_largest_first(manifest.get("numbers", {})), warnings=len(grave),
-        finished=str(manifest.get("started", ""))[:10], points=tuple(manifest.get("points", ())),
-    )  # fmt: skip
-
-
-def _largest_first(numbers: dict[str, Any]) -> dict[str, int]:
-    return {name: int(n) for name, n in sorted(numbers.items(), key=lambda item: -item[1])}
 
 
 def _shown(path: Path) -> str:

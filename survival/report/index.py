@@ -17,7 +17,7 @@ class IndexEntry:
     """One run: `folder` under results/, title, study, headline, and the path of its thumbnail inside the folder ('' for none).
 
     `numbers`: counts by name; `warnings`: findings that the config does not allow; `finished`: its day; `points`: folders
-    of the runs that a sweep consists of.
+    of the runs that a sweep consists of; `compares`: the names of the two runs that a comparison is of.
     """
 
     folder: str
@@ -29,6 +29,7 @@ class IndexEntry:
     warnings: int = 0
     finished: str = ""
     points: tuple[str, ...] = ()
+    compares: tuple[str, ...] = ()
 
     @property
     def facts(self) -> str:
@@ -64,8 +65,22 @@ def index_entry(report: Report, folder: str, study: str) -> IndexEntry:
 
 
 def index_html(entries: Iterable[IndexEntry]) -> str:
-    """The page, runs in order of their folders."""
-    return templates().get_template("index.html.j2").render(entries=sorted(entries, key=lambda e: e.folder))
+    """The page, runs in order of their folders, then comparisons."""
+    ordered = sorted(entries, key=lambda e: (bool(e.compares), e.folder))
+    compared = sum(bool(e.compares) for e in ordered)
+    return (
+        templates()
+        .get_template("index.html.j2")
+        .render(
+            entries=ordered,
+            runs=_many(len(ordered) - compared, "run"),
+            compared=_many(compared, "comparison") if compared else "",
+        )
+    )
+
+
+def _many(n: int, what: str) -> str:
+    return f"{count(n)} {what}{'' if n == 1 else 's'}"
 
 
 def write_index(entries: Iterable[IndexEntry], results: Path) -> Path:
