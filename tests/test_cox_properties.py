@@ -286,7 +286,7 @@ def test_concordance_counts_pairs(seed: int, customers: int, sizes: tuple[int, i
 
 def test_univariable_fits_are_those_of_one_term() -> None:
     frame = company(11, 60).assign(plan=lambda f: np.array(["basic", "pro", "trial"])[f["customer"] % 3])
-    options = {"start": "start", "customer": "customer", "strata": "region"}
+    options: dict[str, Any] = {"start": "start", "customer": "customer", "strata": "region"}
     fits = cox_univariable(frame, "x + flag + plan", **options)
     assert list(fits) == ["x", "flag", "plan"]
     for term, many in fits.items():
