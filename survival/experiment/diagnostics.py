@@ -155,7 +155,7 @@ def strongest(study: Study, made: Models) -> Strongest:
             rows.append({
                 "definition": made.definition, "covariate": name, "customer": named[influence.customer[i]],
                 **people.iloc[i][["entered", "left", "churned"]].to_dict(),
-                "dfbeta": influence.dfbeta[i, j], "in_errors": influence.in_errors[i, j],
+                "dfbeta": influence.dfbeta[i, j], "in_errors": influence.dfbeta[i, j] / influence.standard_error[j],
                 "hazard_ratio": np.exp(coefficient[j]), "hazard_ratio_without": np.exp(without),
                 "change": np.exp(without - coefficient[j]) - 1, "refitted": refitted,
                 "conclusion": _conclusion(coefficient[j], spread[j]), "conclusion_without": _conclusion(without, spread[j]),
@@ -175,15 +175,19 @@ def _candidates(
     influence: Influence, chosen: dict[int, list[int]], coefficient: np.ndarray, spread: np.ndarray
 ) -> list[int]:
     """Whom to leave out first: who would change a conclusion by dfbeta, then the strongest of each covariate."""
-    errors = np.abs(influence.in_errors)
     changing = [
-        (-errors[i, j], i)
+        (-_strength(influence, i, j), i)
         for j, rows in chosen.items()
         for i in rows
         if _conclusion(coefficient[j] - influence.dfbeta[i, j], spread[j]) != _conclusion(coefficient[j], spread[j])
     ]
-    strongest_of = [(-errors[rows[0], j], rows[0]) for j, rows in chosen.items()]
+    strongest_of = [(-_strength(influence, rows[0], j), rows[0]) for j, rows in chosen.items()]
     return list(dict.fromkeys(i for _, i in [*sorted(changing), *sorted(strongest_of)]))
+
+
+def _strength(influence: Influence, i: int, j: int) -> float:
+    """By how many standard errors a customer moves a coefficient, without sign."""
+    return abs(float(influence.dfbeta[i, j] / influence.standard_error[j]))
 
 
 def _refits(study: Study, made: Models, influence: Influence, candidates: Sequence[int]) -> dict[Any, dict[str, float]]:
@@ -209,8 +213,9 @@ def _conclusion(coefficient: float, spread: float) -> str:
 
 
 def _spread_of(influence: Influence) -> pd.DataFrame:
-    scaled = influence.in_errors
-    quantiles = np.quantile(scaled, [0, 0.01, 0.5, 0.99, 1], axis=0)
+    columns = range(len(influence.names))  # one at a time: no second array of customers x covariates
+    quantiles = np.array([np.quantile(influence.dfbeta[:, j], [0, 0.01, 0.5, 0.99, 1]) for j in columns]).T
+    quantiles = quantiles / influence.standard_error
     change = np.sort(np.exp(-quantiles[[0, 4]] * influence.standard_error) - 1, axis=0)
     return pd.DataFrame(
         {
