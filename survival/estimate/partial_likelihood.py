@@ -13,6 +13,7 @@ one pass over the episodes for S0, S1 and one cross product. Sources: Therneau &
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from scipy import sparse
@@ -112,9 +113,9 @@ def _pass(
 ) -> tuple[float, Floats, Floats, Floats, Floats]:
     """One pass over the rows: fills `risk` (n,), and returns the largest linear predictor, the sums of what moves
     at each slot, (K,) and (K, p), and those over the tied events, (K,) and (K, p). beta None: every risk is 1 already."""
-    parts = over_rows(lambda rows: _pass_part(sets, x, beta, shift, risk, offset, rows), x.shape[0])
+    parts = over_rows(lambda rows: _pass_part(sets, x, beta, shift, risk, offset, rows), x.shape[0], held=sets.slots)
     tops, *sums = zip(*parts)
-    s0, s1, e0, e1 = (sum(parts[1:], parts[0]) for parts in sums)
+    s0, s1, e0, e1 = (reduce(np.ndarray.__iadd__, parts) for parts in sums)  # into the first part's arrays
     return float(np.max(tops)), s0, s1, e0, e1
 
 
@@ -190,9 +191,13 @@ def _at_risk(moved: Floats, sets: RiskSets) -> Floats:
     empty last slot of each stratum is where its sum is zero.
     """
     # By position and not by subtraction: a slot may move a million times what is still there after it.
-    later = np.zeros(moved.shape, np.longdouble)
-    later[:-1] = np.cumsum(moved[:0:-1].astype(np.longdouble), axis=0)[::-1]
-    return (later[sets.last_slot] - later).astype(np.float64)
+    total = np.empty(moved.shape)
+    later = np.zeros(len(moved), np.longdouble)
+    columns = moved.reshape(len(moved), -1)
+    for j, column in enumerate(columns.T):  # one at a time: K x p in extended precision would be as long as the data
+        np.cumsum(column[:0:-1], dtype=np.longdouble, out=later[-2::-1])
+        np.subtract(later[sets.last_slot], later, out=total.reshape(columns.shape)[:, j], casting="same_kind")
+    return total
 
 
 def tie_moments(sets: RiskSets, s0: Floats, e0: Floats) -> TieMoments | None:

@@ -19,7 +19,7 @@ def units_of(table: pd.DataFrame, customer: str | None, spell: str | None) -> tu
     """Codes of the customers (n,), codes of the (customer, spell) pairs (n,), and how many customers."""
     if customer is None:
         each = np.arange(len(table), dtype=np.intp)
-        return each, each.copy(), len(table)
+        return each, each, len(table)
     codes, count = _codes(table[customer])
     if spell is None:
         return codes, codes, count
