@@ -170,8 +170,8 @@ SENTENCES = {
     "significance, perhaps by chance": (
         [said("ended", *CLEAR), said("silent", *UNCLEAR, p=0.4)],
         "Customers with two or more open tickets left at a higher rate under ended (HR 1.84, 95% CI 1.52–2.23); no clear difference "
-        "was seen under silent (HR 1.05, 95% CI 0.86–1.28). The ratios themselves do not clearly differ (adjusted p = 0.40), so that "
-        "one interval holds 1 and the other does not may be chance.",
+        "was seen under silent (HR 1.05, 95% CI 0.86–1.28). The ratios themselves do not clearly differ (adjusted p = 0.40), so it "
+        "may be chance that one interval holds 1 and the other does not.",
     ),
     "direction, gone with the same covariates": (
         [said("ended", *CLEAR, same="higher"), said("silent", *BELOW, p=1e-6, same="higher")],

@@ -342,10 +342,16 @@ SENTENCES = {
     "an interaction that adjustment takes": (interaction_sentence([level("pro", 1.5, 0.04, 0.5)], TICKETS), ""),
     "many tests": (
         subgroup_summary(14, 1, 0),
-        "14 interactions were tested; 1 has p < 0.05, 0 after Holm's adjustment. So no ratio is shown to differ between the subgroups; "
+        "14 interactions were tested; 1 has p < 0.05, none after Holm's adjustment. So no ratio is shown to differ between the subgroups; "
         "one that is clear in one level only is no evidence of it.",
     ),
-    "one test": (subgroup_summary(1, 1, 1), "1 interaction was tested; 1 has p < 0.05."),
+    "one test": (subgroup_summary(1, 1, 1), "One interaction was tested; it has p < 0.05."),
+    "tests, none clear": (
+        subgroup_summary(8, 0, 0),
+        "8 interactions were tested; none has p < 0.05. So no ratio is shown to differ between the subgroups; one that is clear in one "
+        "level only is no evidence of it.",
+    ),
+    "tests, some stand": (subgroup_summary(8, 3, 1), "8 interactions were tested; 3 have p < 0.05, 1 after Holm's adjustment."),
     "a conclusion that depends on a setting": (
         sensitivity_sentence([CONFIGURED, setting("churn: silence", 0.7, 0.5, 0.9), setting("x", 1.4, 1.1, 1.8)], TICKETS, {}),
         "For customers with two or more open tickets the conclusion changes: HR 1.50 (1.20–1.90) as configured, 0.70 (0.50–0.90) with "

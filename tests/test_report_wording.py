@@ -23,6 +23,7 @@ from survival.report import (
     retention_sentence,
 )
 from survival.report.titles import flags_title, forest_title, hazard_title, lag_title
+from survival.report.wording import LEAD
 
 TICKETS = Phrase(who="customers with two or more open tickets")
 
@@ -154,6 +155,12 @@ def test_findings_put_clear_and_large_differences_first() -> None:
         "For customers with no_renewal no hazard ",
     ]
     assert "the other covariates being equal" in said[0]
+    once = hazard_findings(hazard_ratios(), {"open_ticket": TICKETS}, events=400, lead=True)
+    assert once[0] == LEAD
+    assert [s.replace(", the other covariates being equal", "") for s in said] == list(once[1:])
+    alone = hazard_findings(hazard_ratios()[lambda d: d["covariate"] == "open_ticket"], lead=True)
+    assert len(alone) == 1
+    assert "the other covariates being equal" in alone[0]
     assert "the other covariates" not in hazard_findings(hazard_ratios(), model="univariable")[0]
     assert hazard_findings(hazard_ratios().iloc[:0]) == ()
 
@@ -261,15 +268,21 @@ def test_forest_titles() -> None:
     labels = {"open_ticket": "two open tickets"}
     assert (
         forest_title(hazard_ratios(), labels)
-        == "3 of 4 hazard ratios are clearly different from 1, furthest plan: pro (HR 0.41)"
+        == "3 of 4 hazard ratios are clearly different from 1: the furthest is that of plan: pro (HR 0.41)"
     )
     one = hazard_ratios()[lambda d: d["covariate"] == "open_ticket"]
-    assert (
-        forest_title(one, labels)
-        == "1 of 1 hazard ratios is clearly different from 1, furthest two open tickets (HR 1.84)"
-    )
+    assert forest_title(one, labels) == "The hazard ratio of two open tickets is clearly different from 1 (HR 1.84)"
     null = hazard_ratios()[lambda d: d["covariate"] == "overdue"]
-    assert forest_title(null, labels) == "None of 1 hazard ratios is clearly different from 1"
+    assert forest_title(null, labels) == "The hazard ratio is not clearly different from 1"
+    two = hazard_ratios()[lambda d: d["covariate"].isin(["open_ticket", "overdue"])]
+    assert (
+        forest_title(two, labels)
+        == "1 of 2 hazard ratios is clearly different from 1: that of two open tickets (HR 1.84)"
+    )
+    both = hazard_ratios()[lambda d: d["covariate"].isin(["open_ticket", "plan[T.pro]"])]
+    assert forest_title(both, labels).startswith(
+        "All 2 hazard ratios are clearly different from 1: the furthest is that of plan: pro"
+    )
 
 
 def test_hazard_and_flag_titles() -> None:
@@ -281,7 +294,7 @@ def test_hazard_and_flag_titles() -> None:
         columns=["covariate", "state", "tenure", "cumulative_hazard"],
     )
     assert (
-        flags_title(totals) == "Customers leave faster while 1 of the 2 flags is on, and more slowly while the other is"
+        flags_title(totals) == "For 1 of the 2 flags customers leave faster while it is on; for the other, more slowly"
     )
     assert flags_title(totals[totals["covariate"] == "a"]) == "Customers leave faster while the flag is on"
     assert flags_title(totals[totals["covariate"] == "b"]) == "Customers leave more slowly while the flag is on"

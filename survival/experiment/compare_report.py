@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from survival.estimate.kaplan_meier import kaplan_meier
-from survival.experiment.compare import EVERYBODY, Comparison
+from survival.experiment.compare import EVERYBODY, Comparison, Run
 from survival.experiment.compare_words import label, main_sentence, sentences
 from survival.plot.forest import forest
 from survival.plot.numbers import confidence, count, decimal, p_value, percent, ratio, ratio_with_interval
@@ -95,10 +95,10 @@ def _ratio_blocks(c: Comparison) -> list[Block]:
     )
     drawn = [
         c.ratios.rename(columns={side: "hazard_ratio", f"{side}_lower": "ci_lower", f"{side}_upper": "ci_upper"})
-        .assign(run=run, p=np.nan)
+        .assign(run=called, p=c.ratios["covariate"].map(_p_of(run, str(name))))
         .query("definition == @name")
         for name in list(dict.fromkeys(c.ratios["definition"]))[:1]
-        for side, run in zip(("before", "after"), c.names)
+        for side, called, run in zip(("before", "after"), c.names, (c.before, c.after))
     ]
     columns = ["run", "covariate", "hazard_ratio", "ci_lower", "ci_upper", "p"]
     rows = pd.concat(drawn, ignore_index=True)[columns]
@@ -114,6 +114,13 @@ def _ratio_blocks(c: Comparison) -> list[Block]:
         Table("ratios_drawn", "Hazard ratios as drawn", rows, shown=False),
         Table("hazard_ratios", "Hazard ratios in both runs, and their ratio", c.ratios, text),
     ]  # fmt: skip
+
+
+def _p_of(run: Run, definition: str) -> dict[str, float]:
+    """p of each covariate of the run's multivariable model."""
+    assert run.ratios is not None  # or there is nothing to compare
+    mine = run.ratios[(run.ratios["model"] == "multivariable") & (run.ratios["definition"] == definition)]
+    return dict(zip(mine["covariate"].astype(str), mine["p"].astype(float)))
 
 
 def _ratio_text(values: Any) -> str:

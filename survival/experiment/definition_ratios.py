@@ -67,6 +67,12 @@ def unchanged(study: Study, said: pd.DataFrame) -> str:
     return nothing_changes(known, len(known), len(study.definitions), int((tested < ALPHA).sum()), len(tested))
 
 
+def _share_of(changed: int, compared: int) -> str:
+    if changed == compared:
+        return "The conclusion changes" if compared == 1 else f"All {compared} conclusions change"
+    return f"{changed} of {compared} conclusions change{'s' if changed == 1 else ''}"
+
+
 def _forest(study: Study, made: Compared, said: pd.DataFrame) -> Figure:
     """The forest plot: a block a covariate, a line a definition."""
     words = {NOT_COMPARED: "not compared", LOST: "not estimable"}
@@ -85,7 +91,7 @@ def _forest(study: Study, made: Compared, said: pd.DataFrame) -> Figure:
     )
     return Figure(
         name="forest_definitions",
-        title=f"{changed} of {compared} conclusions change with the definition of churn"
+        title=f"{_share_of(changed, compared)} with the definition of churn"
         if changed
         else "No conclusion changes with the definition of churn",
         caption=f"Hazard ratios of multivariable Cox models, one a definition ({churns}); {confidence(study.config.level)} intervals "

@@ -60,7 +60,12 @@ def hazard_ratio_blocks(study: Study, all_models: Sequence[Models]) -> list[Bloc
 def sentences(study: Study, made: Models, rows: pd.DataFrame) -> tuple[str, ...]:
     """What the multivariable model says, a sentence a covariate, clear differences first; circular indicators named as such."""
     said = hazard_findings(
-        rows, phrases(study, made), events=made.full.events, references=made.references, level=study.config.level
+        rows,
+        phrases(study, made),
+        events=made.full.events,
+        references=made.references,
+        level=study.config.level,
+        lead=True,
     )
     circular = circularity(
         study.config.churn[made.definition], {n: i for n, i in study.indicators.items() if n in made.full.names}
@@ -144,7 +149,11 @@ def _schoenfeld(study: Study, made: Models, failing: list[str], p: pd.Series) ->
     tidy = made.full.tidy().set_index("covariate")["coef"]
     figure = Figure(
         name=f"schoenfeld_{slug}",
-        title=titled(study, made, f"{len(failing)} of {len(p)} hazard ratios change with tenure"),
+        title=titled(
+            study,
+            made,
+            f"{len(failing)} of {len(p)} hazard ratios change{'s' if len(failing) == 1 else ''} with tenure",
+        ),
         caption=f"Covariates whose test of proportional hazards has p < {PH_ALPHA:g}: smoothed scaled Schoenfeld residuals (natural "
         "spline, 4 df) with a pointwise band; the horizontal line is the constant that the model fits.",
         alt=f"Log hazard ratio against tenure for {', '.join(failing)}; the numbers are in the table of the same name.",
@@ -221,8 +230,8 @@ def lag_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
     blocks: list[Block] = [
         Section("Is it seen early enough to act?"),
         Paragraph(
-            "Usage may fall because a customer has already decided to leave. That cannot be told from a cause at lag 0, but a "
-            "hazard ratio that fades when the indicators are read weeks earlier is a sign of it."
+            "Usage may fall because a customer has already decided to leave. At a lag of 0 days this looks the same as a fall that comes "
+            "long before. A hazard ratio that fades when the indicators are read weeks earlier is a sign that the decision came first."
         ),
     ]
     for made in all_models:

@@ -84,8 +84,12 @@ def _weight(rows: Sequence[Mapping[str, Any]], kind: str) -> str:
         return ""
     if not clear:
         p = min(float(r["p_adjusted"]) for r in tested)
-        what = "the change of direction" if kind == "direction" else "that one interval holds 1 and the other does not"
-        return f"The ratios themselves do not clearly differ (adjusted {p_phrase(p)}), so {what} may be chance."
+        what = (
+            "the change of direction may be chance"
+            if kind == "direction"
+            else "it may be chance that one interval holds 1 and the other does not"
+        )
+        return f"The ratios themselves do not clearly differ (adjusted {p_phrase(p)}), so {what}."
     said = listed([f"{r['definition']} (adjusted {p_phrase(r['p_adjusted'])})" for r in clear])
     return f"The ratio under {first['definition']} itself differs from that under {said}."
 
@@ -144,7 +148,7 @@ def nothing_changes(conclusions: Mapping[str, str], compared: int, definitions: 
     elif same:
         text += f"For {count(same)} of them the conclusion is the same under each."
     else:
-        text += "There is none whose conclusion is the same under each."
+        text += "For none of them is the conclusion the same under each."
     if not tested:
         return text
     size = (

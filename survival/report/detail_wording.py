@@ -72,8 +72,13 @@ def subgroup_summary(tests: int, raw: int, clear: int) -> str:
     if not tests:
         return "No interaction could be tested."
     were = "interaction was" if tests == 1 else "interactions were"
-    text = f"{count(tests)} {were} tested; {count(raw)} {'has' if raw == 1 else 'have'} p < {ALPHA:g}"
-    text += f", {count(clear)} after Holm's adjustment." if tests > 1 else "."
+    has = "none has" if not raw else f"{count(raw)} {'has' if raw == 1 else 'have'}"
+    text = (
+        f"{count(tests)} {were} tested; {has} p < {ALPHA:g}"
+        if tests > 1
+        else f"One {were} tested; it {'has' if raw else 'does not have'} p < {ALPHA:g}"
+    )
+    text += f", {count(clear) if clear else 'none'} after Holm's adjustment." if raw and tests > 1 else "."
     if not clear:
         text += " So no ratio is shown to differ between the subgroups; one that is clear in one level only is no evidence of it."
     return text

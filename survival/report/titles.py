@@ -19,14 +19,18 @@ def forest_title(ratios: pd.DataFrame, labels: Mapping[str, str]) -> str:
     known = rows[rows["hazard_ratio"].notna() & rows["ci_lower"].notna()]
     clear = known[(known["ci_lower"] > 1) | (known["ci_upper"] < 1)]
     if clear.empty:
+        if len(known) == 1:
+            return "The hazard ratio is not clearly different from 1"
         return f"None of {count(len(known))} hazard ratios is clearly different from 1"
     furthest = clear.loc[np.log(clear["hazard_ratio"]).abs().idxmax()]
     name = labels.get(str(furthest["covariate"]), covariate_label(str(furthest["covariate"])))
+    hr = f"(HR {ratio(furthest['hazard_ratio'])})"
+    if len(known) == 1:
+        return f"The hazard ratio of {name} is clearly different from 1 {hr}"
+    many = f"{count(len(clear))} of {count(len(known))}" if len(clear) < len(known) else f"All {count(len(known))}"
     are = "is" if len(clear) == 1 else "are"
-    return (
-        f"{count(len(clear))} of {count(len(known))} hazard ratios {are} clearly different from 1, furthest {name} "
-        f"(HR {ratio(furthest['hazard_ratio'])})"
-    )
+    furthest_is = f"that of {name}" if len(clear) == 1 else f"the furthest is that of {name}"
+    return f"{many} hazard ratios {are} clearly different from 1: {furthest_is} {hr}"
 
 
 def hazard_title(smooth: pd.DataFrame) -> str:
@@ -52,9 +56,8 @@ def flags_title(totals: pd.DataFrame) -> str:
     if higher in (0, n):
         which = "a flag is on, whichever it is" if n > 1 else "the flag is on"
         return f"Customers leave {'faster' if higher else 'more slowly'} while {which}"
-    are = "is" if higher == 1 else "are"
-    rest = "other is" if n - higher == 1 else "others are"
-    return f"Customers leave faster while {count(higher)} of the {count(n)} flags {are} on, and more slowly while the {rest}"
+    rest = "the other" if n - higher == 1 else f"the other {count(n - higher)}"
+    return f"For {count(higher)} of the {count(n)} flags customers leave faster while it is on; for {rest}, more slowly"
 
 
 def lag_title(profile: pd.DataFrame) -> str:

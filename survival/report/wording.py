@@ -85,6 +85,9 @@ def hazard_sentence(
     return text + _few(row, phrase, events) + _not_proportional(row, ph_alpha)
 
 
+LEAD = "Each of these sentences compares customers who are equal in the other covariates of the model."
+
+
 def hazard_findings(
     frame: pd.DataFrame,
     phrases: Mapping[str, Phrase] | None = None,
@@ -93,8 +96,12 @@ def hazard_findings(
     events: float | None = None,
     references: Mapping[str, str] | None = None,
     level: float = 0.95,
+    lead: bool = False,
 ) -> tuple[str, ...]:
-    """A sentence for each covariate of a model: clear differences first, the largest first, then the rest in their order."""
+    """A sentence for each covariate of a model: clear differences first, the largest first, then the rest in their order.
+
+    `lead`: that the other covariates are equal is said once, before all of them, where there are several.
+    """
     rows = frame[frame["model"] == model].to_dict("records") if "model" in frame else frame.to_dict("records")
 
     def rank(row: Mapping[str, Any]) -> tuple[int, float]:
@@ -103,11 +110,13 @@ def hazard_findings(
         return (0, -abs(float(row["coef"]))) if _clear(row) else (1, 0.0)
 
     crossed = {part for row in rows for part in _crossed(str(row["covariate"]))}
-    return tuple(
+    adjusted = model == "multivariable"
+    once = lead and adjusted and sum(not is_missing(row["hazard_ratio"]) for row in rows) > 1
+    said = tuple(
         hazard_sentence(
             row,
             (phrases or {}).get(str(row["covariate"])),
-            adjusted=model == "multivariable",
+            adjusted=adjusted and not once,
             events=events,
             references=references,
             level=level,
@@ -115,6 +124,7 @@ def hazard_findings(
         + (INTERACTS if row["covariate"] in crossed and not is_missing(row["hazard_ratio"]) else "")
         for row in sorted(rows, key=rank)
     )
+    return (LEAD, *said) if once else said
 
 
 def _crossed(covariate: str) -> list[str]:
