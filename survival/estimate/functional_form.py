@@ -7,7 +7,7 @@ in the line's place gives the smooth, and a Wald test of what it adds, from the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ KNOTS = {3: (0.1, 0.5, 0.9), 4: (0.05, 0.35, 0.65, 0.95)}  # Harrell's quantiles
 FOUR_KNOTS = 100  # events from which there are four
 EVENTS_A_BIN = 20
 FEWEST, MOST = 4, 12  # bins
+BLOCK = 65_536  # values whose columns are alive at a time
 SKEWED = 10  # largest value over the median from which the curve's values lie evenly on their logarithm
 
 
@@ -136,6 +137,45 @@ def _with_spline(fit: CoxFit, data: CoxData, knots: Floats, values: Floats, plac
     )  # fmt: skip
 
 
+@dataclass(frozen=True, eq=False)
+class _Spline:
+    """The spline of a fit: knots (m,), what is taken from the columns (m - 1,), beta (m - 1,), variance (m - 1, m - 1), shift."""
+
+    knots: Floats
+    centre: Floats
+    beta: Floats
+    variance: Floats
+    shift: float = 0.0
+
+    def columns(self, value: Floats) -> Floats:
+        """(k, m - 1) of values (k,), centred."""
+        return np.column_stack((value, spline_columns(value, self.knots))) - self.centre
+
+    def at(self, value: Floats) -> Floats:
+        """(k,) log hazard ratios, a block of values at a time."""
+        parts = [self.columns(value[i : i + BLOCK]) @ self.beta for i in range(0, value.size, BLOCK)]
+        return np.concatenate(parts) + self.shift
+
+    def error(self, value: Floats) -> Floats:
+        """(k,) standard errors."""
+        columns = self.columns(value)
+        return np.asarray(np.sqrt(np.einsum("ij,jk,ik->i", columns, self.variance, columns)))
+
+
+def _spline(wide: CoxFit, data: CoxData, j: int, knots: Floats, values: Floats, due: Floats, flat: Floats) -> _Spline:
+    """Centred at the mean of its columns among the churns expected, due (u,); shifted so that it expects as many as there were,
+    flat (u,) those expected with the covariate at its mean."""
+    mine = [j, *range(len(data.names), len(wide.names))]
+    unit = np.ones(len(mine))
+    unit[0] = data.scale[j]  # the value's own column is the user's, divided
+    variance = wide.variance[np.ix_(mine, mine)] / np.outer(unit, unit)
+    plain = _Spline(knots, np.zeros(len(mine)), wide.coefficients[mine] / unit, variance)
+    blocks = range(0, values.size, BLOCK)
+    sums = np.sum([due[i : i + BLOCK] @ plain.columns(values[i : i + BLOCK]) for i in blocks], axis=0)
+    centred = replace(plain, centre=sums / due.sum())
+    return replace(centred, shift=-float(np.log(flat @ np.exp(centred.at(values)) / due.sum())))
+
+
 def _form(
     fit: CoxFit, wide: CoxFit, covariate: str, j: int, values: Floats, seen: Floats, due: Floats, knots: Floats, points: int
 ) -> FunctionalForm:  # fmt: skip
@@ -143,40 +183,30 @@ def _form(
     slope = float(fit.inner[0][j] / data.scale[j])
     mean = float(values @ due / due.sum())
     flat = due * np.exp(-slope * (values - mean))  # churns expected were the covariate at its mean
-    mine = [j, *range(len(data.names), len(wide.names))]
-    beta, variance = wide.coefficients[mine], wide.variance[np.ix_(mine, mine)]
-
-    def basis(value: Floats) -> Floats:
-        return np.column_stack(((value - data.centre[j]) / data.scale[j], spline_columns(value, knots)))
-
-    at_values = basis(values)
-    centre = due @ at_values / due.sum()
-    shift = -float(np.log(flat @ np.exp((at_values - centre) @ beta) / seen.sum()))  # both add up to the churns seen
+    spline = _spline(wide, data, j, knots, values, due, flat)
     low, middle, high = (float(v) for v in weighted_quantiles(values, due, (0.05, 0.5, 0.95)))
-    ends = [float(v) for v in weighted_quantiles(values, due, (0.01, 0.99))]
-    ends = ends if ends[0] < ends[1] else [float(values[0]), float(values[-1])]
-    skewed = ends[0] > 0 and ends[1] > SKEWED * middle
-    grid = (np.geomspace if skewed else np.linspace)(ends[0], ends[1], points)
-    at_grid = basis(grid) - centre
-    smooth = at_grid @ beta + shift
-    half = stats.norm.ppf(0.5 + fit.options.level / 2) * np.sqrt(np.einsum("ij,jk,ik->i", at_grid, variance, at_grid))
-    curve = pd.DataFrame(
-        {
-            "value": grid,
-            "linear": slope * (grid - mean),
-            "spline": smooth,
-            "ci_lower": smooth - half,
-            "ci_upper": smooth + half,
-        }
-    )
-    three = (basis(np.array([low, middle, high])) - centre) @ beta + shift
-    inside = (values >= low) & (values <= high)
-    gap = ((at_values - centre) @ beta + shift - slope * (values - mean))[inside]
-    test = wide.hypothesis(np.eye(len(wide.names))[mine[1:]])
+    grid = _grid(values, due, middle, points)
+    smooth = spline.at(grid)
+    half = stats.norm.ppf(0.5 + fit.options.level / 2) * spline.error(grid)
+    curve = {"value": grid, "linear": slope * (grid - mean), "spline": smooth}
+    three = spline.at(np.array([low, middle, high]))
+    inside = values[(values >= low) & (values <= high)]
+    gap = spline.at(inside) - slope * (inside - mean)
+    test = wide.hypothesis(np.eye(len(wide.names))[len(data.names) :])
     return FunctionalForm(
-        covariate, _bins(values, seen, due, flat, mean, fit), curve, knots, test.statistic, test.df, test.p, test.robust,
+        covariate, _bins(values, seen, due, flat, mean, fit),
+        pd.DataFrame({**curve, "ci_lower": smooth - half, "ci_upper": smooth + half}),
+        knots, test.statistic, test.df, test.p, test.robust,
         float(np.abs(gap).max()), (float(three[1] - three[0]), float(three[2] - three[1])), (low, middle, high),
     )  # fmt: skip
+
+
+def _grid(values: Floats, due: Floats, middle: float, points: int) -> Floats:
+    """(points,) values from the 1st to the 99th hundredth; evenly on their logarithm where a few are far beyond the median."""
+    low, high = (float(v) for v in weighted_quantiles(values, due, (0.01, 0.99)))
+    if low >= high:
+        low, high = float(values[0]), float(values[-1])
+    return np.asarray((np.geomspace if low > 0 and high > SKEWED * middle else np.linspace)(low, high, points))
 
 
 def bins_of(due: Floats, events: float) -> Ints:
