@@ -112,14 +112,14 @@ def _conditional_blocks(study: Study, name: str, curves: pd.DataFrame, at: pd.Da
         for r in kept.itertuples()
     ]  # fmt: skip
     everybody = "All cohorts together. " if study.has_cohorts else ""
-    note = f"{everybody}Retention among who reached the first column's tenure, that many days later. A dash: not observed that long."
+    note = f"{everybody}Retention among those who reached the first column's tenure, that many days later. A dash: not observed that long."
     source = f"conditional_curves_{slug}"
     return [
         Figure(
             name=f"conditional_{slug}",
-            title=f"Retention of who is still here, {name}",
+            title=f"Retention of those who are still here, {name}",
             caption="Each curve starts at the tenure of its dot, at 100% of the customers who reached it. A later curve that falls more "
-            "slowly: who has stayed longer leaves more slowly.",
+            "slowly: those who have stayed longer leave more slowly.",
             alt=f"Retention curves under {name} from each tenure reached; the numbers are in the table.",
             figure=conditional_retention(curves),
             source=(source,),
@@ -210,7 +210,7 @@ def _landmark_blocks(study: Study, name: str) -> list[Block]:
         notes.append(f"Do these curves differ? {test.test}: {p_phrase(test.p)}.")
     return [
         Table(
-            f"landmark_{study.slug(name)}", f"Retention of who was still here after {at} days, {name}",
+            f"landmark_{study.slug(name)}", f"Retention of those still here after {at} days, {name}",
             frame[["definition", "landmark", "cohort", "tenure", "at_risk", "retention", "ci_lower", "ci_upper"]],
             retention_display(frame), notes=tuple(notes),
         )

@@ -183,7 +183,7 @@ def _notes(study: Study, name: str, reference: str, rows: pd.DataFrame, days: pd
         f"{MARK} p below {ALPHA:g}{family}. {scale[0].upper() + scale[1:]}; tests on the {how.interval} scale.",
         f"Are all cohorts equal? p at {'; '.join(tests)}." if len(study.curves(name).groups) > 2 and tests else "",
         f"Not compared with {reference}, since not observed from the same tenure or not long enough: {', '.join(left_out)}."
-        " With `retention.landmark` cohorts are compared among who is still here at a tenure that all reach."
+        " With `retention.landmark` cohorts are compared among those still here at a tenure that all reach."
         if left_out
         else "",
     ]

@@ -209,7 +209,7 @@ def _who(study: Study, found: Definitions, pairs: pd.DataFrame) -> list[Block]:
             display_frame(shown),
             notes=(
                 "Churned under all: those of the customers at risk under every definition whom this one loses. Customers at risk differ "
-                "where a definition needs something to leave, or waits longer for who signed up before the logs began.",
+                "where a definition needs something to leave, or waits longer for those who signed up before the logs began.",
             ),
         ),
         Figure(

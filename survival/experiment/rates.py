@@ -148,7 +148,7 @@ def _sentences(made: Rates, level: float) -> list[str]:
         share = percent_with_interval(year["rate"], year["ci_lower"], year["ci_upper"])
         said.append(
             f"Of the customers at the start of {year['period']}, {share} churned by its end. Its monthly rates compound to "
-            f"{percent(year['compounded_rate'])}: they also count who joined during the year."
+            f"{percent(year['compounded_rate'])}: they also count those who joined during the year."
         )
     return [*said, _trend_sentence(made)]
 
@@ -253,7 +253,7 @@ def _years_table(made: Rates, slug: str, level: float) -> Table:
     shown["compounded from its months"] = [percent(r) for r in made.years["compounded_rate"]]
     note = (
         "The rate of a year follows its first day's customers to its last. The compounded one multiplies twelve monthly rates, "
-        "each among who was there when its month began, newcomers included: where newcomers leave faster, it is the larger one."
+        "each among those who were there when its month began, newcomers included: where newcomers leave faster, it is the larger one."
     )
     return Table(
         f"churn_rate_years_{slug}", f"Churn by calendar year, {made.definition}", made.years, display_frame(shown), notes=(note,)
@@ -299,7 +299,7 @@ def _revenue(made: Rates, slug: str) -> list[Block]:
     name, bands = f"revenue_churn_{slug}", bands_compounded()
     notes = (
         "Monthly recurring revenue, at the start of the month, of customers who churned in it, over that of all customers then. "
-        "Interval: exact for an effective number of customers, wide where a few pay much. Contraction and expansion of who stays are "
+        "Interval: exact for an effective number of customers, wide where a few pay much. Contraction and expansion of those who stay are "
         "in the table after this one.",
     )
     return [
