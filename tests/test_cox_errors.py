@@ -18,7 +18,8 @@ from survival.errors import (
     StructureError,
 )
 from survival.estimate.cox import cox, cox_univariable
-from survival.estimate.design import formula_variables
+from survival.estimate.design import formula_variables, term_formulas, term_variables
+from survival.experiment.formulas import without as without_names
 from survival.flows.frames import episode_arrays, flows_of
 
 
@@ -334,3 +335,16 @@ def test_one_cluster_has_no_variance_between_clusters() -> None:
     with pytest.raises(ArgumentError, match="only one unit"):
         cox(frame, "x", cluster="team")
     assert not cox(frame, "x", cluster="team", robust=False).options.robust
+
+
+def test_terms_of_columns_with_odd_names_can_be_written_again() -> None:
+    """A term's name has lost its quotes: one model a term, and a formula without some, need them."""
+    formula = "`monthly fee` + np.log(`T-x` + 1):plan + bs(seats, df=4) + a * b"
+    read = {term: set(names) for term, names in term_variables(formula).items()}
+    assert read == {
+        "monthly fee": {"monthly fee"}, "np.log(`T-x` + 1):plan": {"T-x", "plan"}, "bs(seats, df=4)": {"seats"},
+        "a": {"a"}, "b": {"b"}, "a:b": {"a", "b"},
+    }  # fmt: skip
+    again = " + ".join(term_formulas(formula).values())
+    assert {term: set(names) for term, names in term_variables(again).items()} == read
+    assert without_names(formula, ["plan", "b"]) == "`monthly fee` + bs(seats, df=4) + a"

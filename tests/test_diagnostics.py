@@ -17,15 +17,7 @@ import survival as sv
 from survival import plot
 from survival.errors import ConfigError
 from survival.experiment.config import load
-from survival.experiment.diagnostics import (
-    _read_by_term,
-    agreement,
-    customer_names,
-    forms,
-    numbers_of,
-    outliers,
-    strongest,
-)
+from survival.experiment.diagnostics import agreement, customer_names, forms, numbers_of, outliers, strongest
 from survival.experiment.diagnostics_blocks import CHECKS, diagnostics_blocks
 from survival.experiment.kept_customers import pseudonyms
 from survival.experiment.log_log import distances, log_log, log_log_curves
@@ -372,13 +364,6 @@ def test_a_number_that_two_terms_read_has_no_line_to_check(project: Path) -> Non
     formula = "model.formula=overdue + seats + I(seats * seats) + log(sessions + 1) + overdue:plan"
     with opened(loaded(project, formula), project, Quiet()) as polynomial:  # type: ignore[arg-type]
         assert numbers_of(polynomial, models(polynomial)[0]) == ["log(sessions + 1)"]
-
-
-def test_columns_of_any_name_are_found_in_terms() -> None:
-    found = _read_by_term("`a b` + log(`a b` + 1) + `T-x`:c + 1")
-    assert {term: names for term, names in found.items() if names} == {
-        "a b": {"a b"}, "log(`a b` + 1)": {"a b"}, "T-x:c": {"T-x", "c"},
-    }  # fmt: skip
 
 
 def test_several_definitions_are_told_apart(project: Path) -> None:

@@ -32,7 +32,7 @@ from survival.estimate.adjusted_weights import balancing_weights
 from survival.estimate.adjustments import adjusted
 from survival.estimate.comparisons import Comparisons, different_entry, step_values
 from survival.estimate.curves import Curves
-from survival.estimate.design import formula_variables
+from survival.estimate.design import formula_variables, term_variables
 from survival.estimate.intervals import INTERVALS, Interval, normal_quantile, one_of, retention_interval
 from survival.estimate.kaplan_meier import kaplan_meier
 from survival.estimate.risk_sets import Floats
@@ -262,11 +262,11 @@ def _refuse_model(fit: CoxFit, by: str, method: str) -> None:
             f"strata=['{by}'] for a baseline of each group's own"
         )
     if by in names and method != "marginal":
-        estimated = {fit.names[j] for j in fit.estimated}
+        estimated, read = {fit.names[j] for j in fit.estimated}, term_variables(fit.options.formula)
         missing = [
             fit.names[j]
             for term, columns in fit.terms.items()
-            if by in formula_variables(term)
+            if by in read[term]
             for j in columns
             if fit.names[j] not in estimated
         ]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from survival.errors import ArgumentError
-from survival.estimate.design import Coding, Levels, formula_variables
+from survival.estimate.design import Coding, Levels, formula_variables, term_variables
 from survival.estimate.tenure_effects import TenureCoding
 from survival.flows.columns import read_columns
 
@@ -68,7 +68,8 @@ def _levels(fit: CoxFit, name: str) -> Levels | None:
 
 
 def _refuse_not_estimable(fit: CoxFit, covariate: str) -> None:
-    mine = [j for term, columns in fit.terms.items() if covariate in formula_variables(term) for j in columns]
+    read = term_variables(fit.options.formula)
+    mine = [j for term, columns in fit.terms.items() if covariate in read[term] for j in columns]
     missing = [fit.names[j] for j in mine if j not in fit.estimated]
     if missing:
         raise ArgumentError(f"partial_effects: the coefficient of {', '.join(missing)} is not estimable")

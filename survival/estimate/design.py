@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
@@ -59,10 +59,25 @@ def formula_variables(formula: str) -> tuple[str, ...]:
     return tuple(sorted(_names(_parse(formula)), key=formula.find))
 
 
-def _names(parsed: Formula) -> set[str]:
+def term_variables(formula: str) -> dict[str, tuple[str, ...]]:
+    """The columns that each term of a formula reads, by the name that the term has in `CoxFit.terms`."""
+    return {str(term): tuple(sorted(_names([term]), key=formula.find)) for term in _parse(formula) if str(term) != "1"}
+
+
+def term_formulas(formula: str) -> dict[str, str]:
+    """What to write in a formula for each of its terms: a term's name has lost the quotes of a column such as `monthly fee`."""
+    return {str(term): ":".join(map(_written, term.factors)) for term in _parse(formula) if str(term) != "1"}
+
+
+def _written(factor: Any) -> str:
+    text = str(factor.expr)
+    return f"`{text}`" if factor.eval_method is EvalMethod.LOOKUP and not text.isidentifier() else text
+
+
+def _names(terms: Iterable[Any]) -> set[str]:
     """The columns in a parsed formula. (formulaic's own list leaves out what is inside bs(x), center(x) and the like.)"""
     names: set[str] = set()
-    for factor in (factor for term in parsed for factor in term.factors):
+    for factor in (factor for term in terms for factor in term.factors):
         if factor.eval_method is EvalMethod.LOOKUP:
             names.add(factor.expr)
         elif factor.eval_method is EvalMethod.PYTHON:

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from formulaic import Formula
-from formulaic.parser.types import Factor
 
 from survival.errors import EstimationError
 from survival.estimate.cox import cox
 from survival.estimate.customer_residuals import Influence, customer_influence, customer_residuals
-from survival.estimate.design import formula_variables
+from survival.estimate.design import term_variables
 from survival.estimate.functional_form import functional_form, has_form
 from survival.estimate.intervals import normal_quantile
 from survival.estimate.risk_groups import RiskGroups, risk_groups
@@ -77,7 +75,7 @@ class Outliers:
 def numbers_of(study: Study, made: Models) -> list[str]:
     """The covariates whose form can be checked: numbers of more than two values that no other term of the formula reads."""
     full = made.full
-    read = _read_by_term(full.options.formula)
+    read = {term: set(names) for term, names in term_variables(full.options.formula).items()}
     flags = {name for name, indicator in study.indicators.items() if indicator.is_flag}
     names = []
     for term, columns in full.terms.items():
@@ -89,20 +87,6 @@ def numbers_of(study: Study, made: Models) -> list[str]:
         if plain and not shared and "[T." not in name and term not in flags:
             names.append(name)
     return [name for name in names if has_form(full, name)]
-
-
-def _read_by_term(formula: str) -> dict[str, set[str]]:
-    """Each term of a formula and the columns that it reads; a plain column may have a name that is no Python name."""
-    found: dict[str, set[str]] = {}
-    for term in Formula(formula):
-        names: set[str] = set()
-        for factor in term.factors:
-            if factor.eval_method is Factor.EvalMethod.LOOKUP:
-                names.add(str(factor.expr))
-            elif factor.eval_method is Factor.EvalMethod.PYTHON:
-                names |= set(formula_variables(str(factor.expr)))
-        found[str(term)] = names
-    return found
 
 
 def forms(study: Study, made: Models) -> Forms:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from formulaic import Formula
-
-from survival.estimate.design import formula_variables
+from survival.estimate.design import term_formulas, term_variables
 from survival.experiment.config import Experiment
 from survival.experiment.references import used_indicators
 from survival.indicators import circularity
@@ -18,14 +16,15 @@ COMPARE_DEFINITIONS = frozenset(
 
 def terms(formula: str) -> dict[str, tuple[str, ...]]:
     """Each term of a right-hand side and the names that it reads, in their order."""
-    return {text: formula_variables(text) for text in map(str, Formula(formula)) if text != "1"}
+    return term_variables(formula)
 
 
 def without(formula: str, names: Collection[str]) -> str:
     """The formula without the terms that read one of `names`; '' when nothing is left."""
     if not names or not formula:
         return formula
-    return " + ".join(term for term, read in terms(formula).items() if not set(read) & set(names))
+    written = term_formulas(formula)
+    return " + ".join(written[term] for term, read in terms(formula).items() if not set(read) & set(names))
 
 
 def circular(config: Experiment, name: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from survival.audit import fading
 from survival.errors import EstimationError
 from survival.estimate.cox import cox, cox_univariable
 from survival.estimate.cox_fit import CoxFit
-from survival.estimate.design import Coding
+from survival.estimate.design import Coding, term_formulas
 from survival.estimate.hazard import hazard
 from survival.estimate.smoothing import smooth_hazard
 from survival.experiment.study import Study
@@ -80,7 +80,9 @@ def _models(study: Study, name: str, frame: pd.DataFrame, formula: str) -> Model
     full = cox(frame, formula, **options(study))
     study.note(full.findings, about=name)
     study.fits[name] = full
-    return Models(name, full, _alone(study, frame, [term for term in full.terms if ":" not in term]))
+    return Models(
+        name, full, _alone(study, frame, [text for text in term_formulas(formula).values() if ":" not in text])
+    )
 
 
 def _alone(study: Study, frame: pd.DataFrame, terms: list[str]) -> dict[str, CoxFit]:

@@ -14,7 +14,7 @@ from survival.errors import EstimationError
 from survival.estimate.adjustments import holm
 from survival.estimate.cox import cox
 from survival.estimate.cox_fit import CoxFit
-from survival.estimate.design import formula_variables
+from survival.estimate.design import term_variables
 from survival.estimate.wald import coefficients_are_equal
 from survival.experiment.models import Models, options
 from survival.experiment.study import Study
@@ -80,8 +80,9 @@ def _of_one(study: Study, made: Models, name: str, levels: pd.Series) -> pd.Data
     plain = plain.assign(**{g: inside[int(g[1:])] for g in main})
     counts = _counts(frame, levels)
     rows, interaction = [], _Interaction(options(study), plain, tuple(main), inside)
+    read = term_variables(full.options.formula)
     for term, columns in full.terms.items():
-        if ":" in term or name in formula_variables(term):
+        if ":" in term or name in read[term]:
             continue
         mine = [j for j in columns if j in full.estimated]
         if not mine:
