@@ -71,8 +71,8 @@ def test_the_jackknife_of_a_robust_variance_is_its_derivative(frame: pd.DataFram
 @given(histories(), st.integers(0, 8))
 def test_a_curve_given_is_the_curve_of_a_landmark(frame: pd.DataFrame, at: int) -> None:
     curves = kaplan_meier(frame, start="start")
+    assume(curves.curves[0].entry <= at < curves.curves[0].end and curves.at(at)["retention"].iloc[0] > 0)
     table = curves.given(at)
-    assume(len(table) > 1)
     anew = kaplan_meier(landmark(frame, at, start="start", clock="continue"), start="start")
     columns = ["retention", "ci_lower", "ci_upper"]
     pd.testing.assert_frame_equal(
