@@ -144,18 +144,37 @@ def test_a_long_table_sorts_by_its_headers_and_back(browser: Browser, tmp_path: 
         "1,200",
     ]
     p = ["< 0.001", "0.20", "0.001", "–", "0.04", "–", "> 0.99"]
-    frame = pd.DataFrame({"Covariate": list("dbacgfe"), "HR": ratio, "p": p})
+    days = ["30–644", "9–12", "0–644", "0–99", "1,000–∞", "100+", "2 to 5"]  # both ends count
+    hashes = ["9f06ab", "45a4…", "120034", "0c11ff", "…", "7e10aa", "45a3…"]  # a hash is text, with digits alone too
+    weeks = ["2024-01-31", "2024-01-08", "2023-12-31", "2024-10-01", "2024-01-09", "not in the model", "2024-02-01"]
+    frame = pd.DataFrame({"Covariate": list("dbacgfe"), "HR": ratio, "p": p, "Days": days, "Week": weeks})
     table = table_html(Table("t", "Some", frame, display=frame))
     page = tmp_path / "sort.html"
     script = templates().get_template("sort.js.j2").render()
     page.write_text(SORTABLE.replace("TABLE", table).replace("SCRIPT", script), encoding="utf-8")
     browser.open(page, 800, 600)
     assert browser.problems == []
-    for column, rising, falling in ((0, "abcdefg", "gfedcba"), (1, "gadbecf", "ebdagcf"), (2, "dagbecf", "ebgadcf")):
+    for column, rising, falling in (
+        (0, "abcdefg", "gfedcba"),
+        (1, "gadbecf", "ebdagcf"),
+        (2, "dagbecf", "ebgadcf"),
+        (3, "caebdfg", "gfdbeac"),
+        (4, "abgdecf", "cedgbaf"),
+    ):
         assert browser.value(ORDER) == "dbacgfe"
         for direction, order in (("ascending", rising), ("descending", falling), (None, "dbacgfe")):
             assert browser.value(CLICK.format(column, column)) == direction
             assert browser.value(ORDER) == order
+    named = frame[["Covariate"]].set_axis(hashes).rename_axis("Customer").reset_index()
+    page.write_text(
+        SORTABLE.replace("TABLE", table_html(Table("t", "Some", named, display=named))).replace("SCRIPT", script),
+        encoding="utf-8",
+    )
+    browser.open(page, 800, 600)
+    assert browser.value(CLICK.format(0, 0)) == "ascending"
+    assert browser.value(ORDER) == "…0c11ff7e10aa9f06ab45a3…45a4…120034"
+    units = frame.rename(columns={"Covariate": "Figure"})  # customers, churns, a log-likelihood: no order
+    assert "data-sort" not in table_html(Table("t", "Some", units, display=units))
     lines = frame.assign(Covariate=["plan", "\u2003pro", "\u2003team", *"cgfe"])
     assert "data-sort" in table
     assert "data-sort" not in table_html(Table("t", "Some", lines, display=lines))

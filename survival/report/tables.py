@@ -194,8 +194,11 @@ def table_html(table: Table, number: int | None = None) -> str:
 
 
 def sortable(display: pd.DataFrame) -> bool:
-    """Whether a page lets its reader sort the rows: many, and each complete by itself, not a line below a heading."""
-    if len(display) < _SORTABLE or display.shape[1] < 2:
+    """Whether a page lets its reader sort the rows: many, each complete by itself, not a line below a heading.
+
+    A first column "Figure" names what each row counts: such rows have unlike units and no order.
+    """
+    if len(display) < _SORTABLE or display.shape[1] < 2 or display.columns[0] == "Figure":
         return False
     first = display.iloc[:, 0]
     return bool(first.ne("").all()) and not any(v != v.lstrip() for v in first)
