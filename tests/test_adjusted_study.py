@@ -191,8 +191,18 @@ def test_missing_values_follow_the_config(project: Path, how: str) -> None:
             assert f"{empty.sum()} of {len(frame)} customers" in notes["missing-dropped"].message
         else:
             assert made.customers == len(frame)
-            assert "channel[T.(missing)]" in made.fit.names or "(missing)" in str(made.fit.coding.levels)
+            assert made.fit.names[-1] == "channel[T.(missing)]"  # last of the levels, and not the reference
         assert made.events == frame.loc[~empty | (how == "level"), "event"].sum()
+
+
+def test_the_group_without_a_value_is_last(project: Path) -> None:
+    with studied(project, "adjusted={by: channel, for: [segment]}", "model.missing=level") as study:
+        made = adjusted_of(study, "cancellation")
+        assert made is not None
+        groups = list(made.curves.groups)
+        assert groups[-1] == "(missing)"
+        assert groups[:-1] == sorted(groups[:-1])
+        assert list(dict.fromkeys(curve_rows(made)["group"])) == groups
 
 
 def test_groups_of_one_kind_have_no_part(project: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from survival.errors import EstimationError, SurvivalError
+from survival.estimate.design import design, in_order
 from survival.experiment import run as runs
 from survival.experiment.config import ModelSpec
 from survival.experiment.missing import handled, handling
@@ -158,3 +159,16 @@ def test_a_run_says_how_many_by_covariate(tmp_path: Path) -> None:
         runs.prepare([path], ["model.missing.seat=drop"], None)
     with pytest.raises(SurvivalError, match=r"no value of 'score' in .* Set `model.missing.score: drop` to leave"):
         runs.run_all([path], ["model.missing={seats: drop, plan: level}"], None, False, Console(quiet=True))
+
+
+@pytest.mark.parametrize("formula", ["plan", "C(plan)", "plan + uses + plan:uses"])
+def test_those_without_a_value_are_never_the_reference(formula: str) -> None:
+    """ "(" sorts before letters: everybody would be compared with the few of whom nothing is known."""
+    levelled, _ = handled(pd.concat([EPISODES, EPISODES]).assign(uses=1.0), ["plan"], "level")
+    coding = design(levelled, formula)[1]
+    factor = formula.split(" ")[0]
+    assert coding.levels["plan"] == ("basic", "pro", "(missing)")
+    assert coding.names[:2] == (f"{factor}[T.pro]", f"{factor}[T.(missing)]")
+    again = coding.encode(levelled.iloc[3:4])
+    assert again[0, :2].tolist() == [0.0, 1.0]
+    assert in_order(["(missing)"]) == ("(missing)",)

@@ -1,14 +1,15 @@
 """From a formula and a frame to the design matrix, and the same coding for new rows.
 
 Formulas are formulaic's (Wilkinson notation). Text is treatment-coded against its first level in sorted
-order and named `plan[T.pro]`; no intercept column is kept, since the baseline hazard is the intercept.
+order, in which "(missing)" is last, and named `plan[T.pro]`; no intercept column is kept, since the baseline
+hazard is the intercept.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
@@ -26,8 +27,11 @@ from survival.errors import ArgumentError, StructureError
 Floats = NDArray[np.float64]
 Levels = tuple[str, ...]
 
+MISSING_LEVEL = "(missing)"  # the level of those without a value: last, so that nobody is compared with the unknown
+
 _NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")  # of pandas' infer_dtype
 EvalMethod = Factor.EvalMethod
+_MOST_SQUARES = 1e300
 _QUOTED = re.compile(r"`([^`]+)`")
 _ANSI = re.compile(r"\x1b?\[\d+(;\d+)*m|[⧛⧚]")
 
@@ -53,6 +57,15 @@ class Coding:
             matrix = self.spec.get_model_matrix(pd.DataFrame(variables), context={})
         return np.column_stack(_finite_columns(matrix, self.names))
 
+    def of_term(self, term: str) -> Coding:
+        """The coding of one term, which reads its own columns only; an interaction's is that of the whole formula."""
+        names = tuple(self.names[j] for j in self.terms[term])
+        levels = {name: self.levels[name] for name in term_variables(self.formula)[term]}
+        spec = self.spec
+        if spec is not None:
+            spec = spec.subset([one for one in spec.terms if str(one) in ("1", term)])
+        return Coding(term_formulas(self.formula)[term], names, {term: tuple(range(len(names)))}, levels, spec)
+
 
 def formula_variables(formula: str) -> tuple[str, ...]:
     """The columns that a formula reads, in order of appearance. Raises ArgumentError when it cannot be parsed."""
@@ -71,7 +84,10 @@ def term_formulas(formula: str) -> dict[str, str]:
 
 def _written(factor: Any) -> str:
     text = str(factor.expr)
-    return f"`{text}`" if factor.eval_method is EvalMethod.LOOKUP and not text.isidentifier() else text
+    if factor.eval_method is EvalMethod.LOOKUP:
+        return text if text.isidentifier() else f"`{text}`"
+    is_call = isinstance(ast.parse(_QUOTED.sub("0", text), mode="eval").body, ast.Call)
+    return text if is_call else f"{{{text}}}"  # q ** 2 in a formula is an interaction, {q ** 2} the square
 
 
 def _names(terms: Iterable[Any]) -> set[str]:
@@ -214,14 +230,21 @@ def _variable(frame: pd.DataFrame, name: str, known: Levels | None = ()) -> Floa
         return _categories(column, name, known or ())
     if isinstance(kind, np.dtype) and kind.kind in "iubf":
         return column.to_numpy(np.float64)
+    if pd.api.types.is_complex_dtype(column) or (not is_text and inferred == "complex"):
+        raise ArgumentError(f"covariate '{name}' holds complex numbers; give its real and imaginary part as two columns")
     return pd.to_numeric(column.astype("object"), errors="coerce").to_numpy(np.float64, na_value=np.nan)
 
 
+def in_order(levels: Iterable[str]) -> Levels:
+    """Distinct levels as sorted, "(missing)" last."""
+    return tuple(sorted(set(levels), key=lambda level: (level == MISSING_LEVEL, level)))
+
+
 def _categories(column: pd.Series, name: str, known: Levels) -> pd.Categorical:
-    held = column.array if isinstance(column.dtype, pd.CategoricalDtype) else pd.Categorical(column.astype(object))
+    held = column.array if isinstance(column.dtype, pd.CategoricalDtype) else _distinct(column, name)
     used = held.remove_unused_categories()
     text = [str(level) for level in used.categories]
-    levels = known or tuple(sorted(set(text)))
+    levels = known or in_order(text)
     strange = sorted(set(text) - set(levels))
     if strange:
         raise ArgumentError(
@@ -232,14 +255,24 @@ def _categories(column: pd.Series, name: str, known: Levels) -> pd.Categorical:
     return pd.Categorical.from_codes(codes, categories=list(levels))
 
 
+def _distinct(column: pd.Series, name: str) -> pd.Categorical:
+    try:
+        return pd.Categorical(column.astype(object))
+    except TypeError as error:  # unhashable
+        kind = next(type(value).__name__ for value in column if not isinstance(value, Hashable))
+        raise ArgumentError(
+            f"covariate '{name}' must hold a number or a text in each row; it has values of type {kind}. Make a column of each part"
+        ) from error
+
+
 def _levels(column: Floats | pd.Categorical) -> Levels | None:
     return tuple(column.categories) if isinstance(column, pd.Categorical) else None
 
 
 def _refuse_missing(variables: Mapping[str, Floats | pd.Categorical]) -> None:
-    numeric = [column for column in variables.values() if not isinstance(column, pd.Categorical)]
+    numeric = {name: column for name, column in variables.items() if not isinstance(column, pd.Categorical)}
     texts = [column for column in variables.values() if isinstance(column, pd.Categorical)]
-    if all(_finite(column) for column in numeric) and all((text.codes >= 0).all() for text in texts):
+    if all(_computable(column) for column in numeric.values()) and all((text.codes >= 0).all() for text in texts):
         return
     counts = {name: int(pd.isna(column).sum()) for name, column in variables.items()}
     bad = [f"'{name}' in {count:,} rows" for name, count in counts.items() if count]
@@ -247,15 +280,25 @@ def _refuse_missing(variables: Mapping[str, Floats | pd.Categorical]) -> None:
         raise StructureError(
             f"covariates with missing values: {', '.join(bad)}. Drop these rows, or give them a value or level of their own"
         )
-    for name, column in variables.items():
-        if not isinstance(column, pd.Categorical) and np.isinf(column).any():
+    for name, column in numeric.items():
+        if np.isinf(column).any():
             raise StructureError(f"covariate '{name}' is infinite in {int(np.isinf(column).sum()):,} rows")
+    _refuse_large(numeric)
 
 
-def _finite(column: Floats) -> bool:
+def _computable(column: Floats) -> bool:
+    """Whether all values are finite, and their squares can be added up."""
     with np.errstate(all="ignore"):
-        # A finite sum has finite terms; of an infinite one each is looked at.
-        return bool(np.isfinite(column.sum())) or bool(np.isfinite(column).all())
+        return bool(column @ column < _MOST_SQUARES)
+
+
+def _refuse_large(columns: Mapping[str, Floats]) -> None:
+    large = [f"'{name}'" for name, column in columns.items() if not _computable(column)]
+    if large:
+        raise ArgumentError(
+            f"the covariates or offsets are too large for arithmetic: {', '.join(large)}; divide them by their unit "
+            "(thousands, millions)"
+        )
 
 
 def _finite_columns(matrix: Any, names: Sequence[str]) -> list[Floats]:
@@ -266,4 +309,5 @@ def _finite_columns(matrix: Any, names: Sequence[str]) -> list[Floats]:
     if any(bad.values()):
         counts = ", ".join(f"'{name}' in {count:,} rows" for name, count in bad.items() if count)
         raise StructureError(f"terms of the formula that are missing or infinite: {counts}")
+    _refuse_large(dict(zip(names, columns)))
     return columns

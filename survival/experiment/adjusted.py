@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,8 +17,8 @@ from survival.estimate.adjusted import AdjustedCurves, adjusted_curves
 from survival.estimate.adjustments import adjusted
 from survival.estimate.cox import cox
 from survival.estimate.cox_fit import CoxFit
+from survival.estimate.design import MISSING_LEVEL
 from survival.experiment.comparisons import reference_cohort
-from survival.experiment.missing import MISSING_LEVEL
 from survival.experiment.study import Study
 from survival.findings import Finding
 from survival.flows.door import flows
@@ -87,10 +87,17 @@ def _adjusted(study: Study, name: str) -> Adjusted | None:
         return None
     fit = cox(frame, spec.formula, strata=by, **options)
     study.note(fit.findings, about=name)
-    order = study.cohort_labels(name) if by == COHORT else None
+    groups_seen = pd.unique(frame[by] if isinstance(frame, pd.DataFrame) else frame.patterns[by])
+    order = study.cohort_labels(name) if by == COHORT else _unknown_last(groups_seen)
     made = adjusted_curves(fit, frame, by, method=spec.method, interval=interval, order=order)
     study.note([f for f in made.findings if f not in study.curves(name).findings], about=name)
     return Adjusted(name, made, fit, _reference(study, name, made), people, float(fit.events))
+
+
+def _unknown_last(groups: Iterable[Any]) -> list[Any] | None:
+    """The groups in sorted order, those without a value last; None where everybody has one."""
+    found = list(groups)
+    return sorted(found, key=lambda g: (g == MISSING_LEVEL, str(g))) if MISSING_LEVEL in found else None
 
 
 def _reference(study: Study, name: str, made: AdjustedCurves) -> Any:

@@ -11,10 +11,10 @@ import pandas as pd
 from pydantic import BeforeValidator
 
 from survival.errors import EstimationError
+from survival.estimate.design import MISSING_LEVEL
 from survival.experiment.problems import suggestion
 from survival.findings import Finding
 
-MISSING_LEVEL = "(missing)"
 Policy = Literal["error", "drop", "level", "carry"]
 POLICIES: tuple[Policy, ...] = ("error", "drop", "level", "carry")
 

@@ -14,14 +14,13 @@ from survival.errors import EstimationError
 from survival.estimate.adjustments import holm
 from survival.estimate.cox import cox
 from survival.estimate.cox_fit import CoxFit
-from survival.estimate.design import term_variables
+from survival.estimate.design import MISSING_LEVEL, term_variables
 from survival.estimate.wald import coefficients_are_equal
 from survival.experiment.models import Models, options
 from survival.experiment.study import Study
 from survival.findings import Finding
 
 MOST_LEVELS = 8
-MISSING_LEVEL = "(missing)"
 ALL = "all customers"  # the row of the multivariable model itself
 ESTIMATES = ("coef", "hazard_ratio", "ci_lower", "ci_upper", "p")
 COLUMNS = [
