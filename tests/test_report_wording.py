@@ -22,7 +22,7 @@ from survival.report import (
     retention_range,
     retention_sentence,
 )
-from survival.report.titles import flags_title, forest_title, hazard_title, lag_title
+from survival.report.titles import flags_title, forest_title, hazard_title, hazards_title, lag_title
 from survival.report.wording import LEAD
 
 TICKETS = Phrase(who="customers with two or more open tickets")
@@ -289,6 +289,16 @@ def test_hazard_and_flag_titles() -> None:
     smooth = pd.DataFrame({"tenure": [0, 61, 400], "hazard": [0.001, 0.002, math.nan]})
     assert hazard_title(smooth) == "The baseline hazard is highest around month 2 of tenure, 6.0% in 30 days"
     assert hazard_title(smooth.iloc[:0]) == "Baseline hazard of churn over tenure"
+    assert (
+        hazard_title(smooth.assign(tenure=0))
+        == "The baseline hazard is highest at the start of tenure, 6.0% in 30 days"
+    )
+    strata = pd.concat([smooth.assign(stratum="mid"), smooth.assign(stratum="small", hazard=smooth["hazard"] / 2)])
+    assert (
+        hazard_title(strata)
+        == "The highest baseline hazard is that of “mid”, around month 2 of tenure, 6.0% in 30 days"
+    )
+    assert hazard_title(strata[strata["stratum"] == "mid"]) == hazard_title(smooth)
     totals = pd.DataFrame(
         [(c, s, t, h) for c, on in (("a", 0.9), ("b", 0.1)) for s, h in (("on", on), ("off", 0.5)) for t in (10, 20)],
         columns=["covariate", "state", "tenure", "cumulative_hazard"],
@@ -303,6 +313,23 @@ def test_hazard_and_flag_titles() -> None:
     assert flags_title(totals[totals["state"] == "on"]) == "Cumulative hazard of churn with each flag on and off"
 
 
+def test_the_title_of_smoothed_hazards_says_over_which_tenures_they_are_compared() -> None:
+    frame = pd.DataFrame(
+        [("a", s, t, h) for s, h in (("off", 0.001), ("on", 0.002)) for t in (0, 50, 100)]
+        + [("b", "off", t, 0.001) for t in (0, 100)]
+        + [("b", "on", t, h) for t, h in ((20, 0.003), (50, 0.0005), (80, 0.0005), (400, 0.9), (500, 0.9))],
+        columns=["covariate", "state", "tenure", "hazard"],
+    )
+    most = "over most of the tenures compared"
+    assert hazards_title(frame) == f"For 1 of 2 flags the smoothed hazard is higher while the flag is on {most}"
+    assert (
+        hazards_title(frame[frame["covariate"] == "b"]) == f"The smoothed hazard is higher while the flag is off {most}"
+    )
+    both = pd.concat([frame[frame["covariate"] == "a"].assign(covariate=c) for c in "ac"])
+    assert hazards_title(both) == f"For both flags the smoothed hazard is higher while the flag is on {most}"
+    assert hazards_title(frame[frame["state"] == "on"]).startswith("Too few customers to compare")
+
+
 def test_lag_titles() -> None:
     rows = [
         ("a", 0, 1.5, 2.5),
@@ -315,6 +342,10 @@ def test_lag_titles() -> None:
     profile = pd.DataFrame(rows, columns=["covariate", "lag", "ci_lower", "ci_upper"])
     assert lag_title(profile) == "Of 2 hazard ratios that are clear at a lag of 0 days, 1 still is at 30 days"
     assert lag_title(profile[profile["lag"] == 0]) == "Hazard ratios by lag"
+    gone = profile.assign(
+        **{c: profile[c].where(profile["lag"] == 0, x) for c, x in (("ci_lower", 0.5), ("ci_upper", 9.0))}
+    )
+    assert "days, none is at 30 days" in lag_title(gone)
 
 
 def test_a_main_effect_says_where_it_holds() -> None:

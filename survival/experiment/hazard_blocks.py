@@ -27,10 +27,11 @@ from survival.plot.hazard import hazard_by_flag, smoothed_hazard
 from survival.plot.lag_profile import lag_profile as draw_lag_profile
 from survival.plot.numbers import confidence, count, ratio_with_interval
 from survival.plot.schoenfeld import schoenfeld
+from survival.report.diagnostics_captions import sample
 from survival.report.displays import hazard_ratio_display
 from survival.report.document import Block, Bullets, Figure, Paragraph, Section, Table
 from survival.report.tables import display_frame
-from survival.report.titles import flags_title, forest_title, hazard_title, lag_title
+from survival.report.titles import flags_title, forest_title, hazard_title, hazards_title, lag_title
 from survival.report.wording import hazard_findings
 
 PH_ALPHA = 0.05
@@ -86,12 +87,20 @@ def _forest(study: Study, made: Models, rows: pd.DataFrame) -> Figure:
         name=f"forest_{study.slug(made.definition)}",
         title=titled(study, made, forest_title(rows, shown_labels(study, made))),
         caption=f"Cox models of {count(full.events)} churns among {count(full.customers)} customers; {confidence(study.config.level)} "
-        f"intervals from the {'robust variance, clustered by customer' if full.options.robust else 'model-based variance'}. "
+        f"intervals from the {_variance(made)}. "
         "Univariable: one term at a time. Multivariable: all terms together.",
         alt="Forest plot of hazard ratios with their intervals on a log axis; the same numbers are in the table below.",
         figure=forest(rows, labels=study.labels, references=made.references, level=study.config.level),
         source=("hazard_ratios",),
     )
+
+
+def _variance(made: Models) -> str:
+    return "robust variance, clustered by customer" if made.full.options.robust else "model-based variance"
+
+
+def _sample(made: Models) -> str:
+    return sample(made.full.customers, made.full.events)
 
 
 def _ratio_table(study: Study, made: Models, rows: pd.DataFrame) -> Table:
@@ -182,8 +191,9 @@ def _baseline(study: Study, made: Models) -> list[Block]:
     figure = Figure(
         name=f"baseline_hazard_{slug}",
         title=titled(study, made, hazard_title(frame)),
-        caption=f"Hazard of a customer with {at}{f', by {chr(44).join(strata)}' if strata else ''}: steps of the Cox baseline smoothed "
-        "by an Epanechnikov kernel with boundary correction; the bandwidth is chosen by cross-validation; pointwise band. "
+        caption=f"{_sample(made)} Hazard of a customer with {at}{f', by {chr(44).join(strata)}' if strata else ''}: steps of the "
+        "Cox baseline smoothed by an Epanechnikov kernel with boundary correction; the bandwidth is chosen by cross-validation; "
+        f"pointwise {confidence(study.config.level)} band. "
         f"Drawn while at least {FEW_AT_RISK:.0%} of the largest number are at risk.",
         alt=f"Smoothed baseline hazard over tenure under {made.definition}; the numbers are in the table baseline_hazard_{slug}.",
         figure=smoothed_hazard(frame, by="stratum" if strata else None),
@@ -203,7 +213,7 @@ def _by_flag(study: Study, made: Models) -> list[Block]:
         Figure(
             name=f"cumulative_hazard_{slug}",
             title=titled(study, made, flags_title(totals)),
-            caption=f"Nelson-Aalen estimates {words}. Unadjusted for the other covariates; pointwise "
+            caption=f"{_sample(made)} Nelson-Aalen estimates {words}. Unadjusted for the other covariates; pointwise "
             f"{confidence(study.config.level)} bands.",
             alt=f"Cumulative hazard over tenure, flag off against on, for {flags}.",
             figure=hazard_by_flag(totals, labels=study.labels),
@@ -212,8 +222,10 @@ def _by_flag(study: Study, made: Models) -> list[Block]:
         Table(f"cumulative_hazard_{slug}", "Cumulative hazard by flag", totals, shown=False),
         Figure(
             name=f"hazard_by_flag_{slug}",
-            title=titled(study, made, "Hazard of churn with each flag on and off"),
-            caption=f"Smoothed hazards {words}; drawn while at least {MIN_AT_RISK} customers are in the state.",
+            title=titled(study, made, hazards_title(smooths)),
+            caption=f"{_sample(made)} Steps of the Nelson-Aalen estimates smoothed by an Epanechnikov kernel, its bandwidth chosen by "
+            f"cross-validation: {words}. Unadjusted for the other covariates; pointwise {confidence(study.config.level)} bands. Drawn "
+            f"while at least {MIN_AT_RISK} customers are in the state.",
             alt=f"Smoothed hazard over tenure, flag off against on, for {flags}.",
             figure=hazard_by_flag(smooths, value="hazard", labels=study.labels),
             source=(f"hazard_by_flag_{slug}",),
@@ -226,7 +238,7 @@ def lag_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
     """Whether what is seen at once is also seen earlier: every indicator lagged together."""
     if not study.config.lag_profile or not study.indicators:
         return []
-    profile = lag_profile(study, list(all_models))
+    profile, samples = lag_profile(study, list(all_models))
     blocks: list[Block] = [
         Section("Is it seen early enough to act?"),
         Paragraph(
@@ -239,8 +251,9 @@ def lag_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
         figure = Figure(
             name=f"lag_profile_{study.slug(made.definition)}",
             title=titled(study, made, lag_title(mine)),
-            caption="The multivariable model with every indicator read that many days earlier; all lags on one risk set, that of the "
-            f"longest. Points are estimates, bars {confidence(study.config.level)} intervals.",
+            caption=f"{samples.get(made.definition, '')} The multivariable Cox model with every indicator read that many days earlier; all "
+            "lags on one risk set, that of the "
+            f"longest. Points are estimates, bars {confidence(study.config.level)} intervals from the {_variance(made)}.",
             alt="Hazard ratio of each indicator against the lag in days; the numbers are in the table below.",
             figure=draw_lag_profile(mine, labels=study.labels),
             source=("lag_profile",),

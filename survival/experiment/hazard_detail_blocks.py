@@ -22,6 +22,7 @@ from survival.report.detail_wording import (
     sensitivity_summary,
     subgroup_summary,
 )
+from survival.report.diagnostics_captions import sample
 from survival.report.document import Block, Bullets, Figure, Paragraph, Section, Table
 
 ALPHA = 0.05
@@ -58,8 +59,8 @@ def period_blocks(study: Study, made: Models, failing: Sequence[str]) -> list[Bl
         Figure(
             name=f"periods_{slug}",
             title=titled(study, made, what),
-            caption=f"One multivariable Cox model of {count(made.full.events)} churns: these terms have a hazard ratio in each period of "
-            f"tenure and the others one for all; {_intervals(study, made)} Right: Wald test that a covariate's ratios are equal.",
+            caption=f"{_sample(made)} One multivariable Cox model: these terms have a hazard ratio in each period of tenure and the "
+            f"others one for all; {_intervals(study, made)} Right: Wald test that a covariate's ratios are equal.",
             alt="Forest plot of hazard ratios by period of tenure for each covariate that fails the test; the table has the numbers.",
             figure=grouped_forest(
                 frame, row="period", labels=labels, counts={"events": "Churned"}, notes=notes, note_title="One ratio, p",
@@ -121,9 +122,9 @@ def _subgroups(study: Study, made: Models, frame: pd.DataFrame) -> list[Block]:
             Figure(
                 name=f"subgroups_{study.slug(made.definition)}_{_slug(str(name))}",
                 title=titled(study, made, f"{finding} by {shown}"),
-                caption=f"Hazard ratio of each covariate within each level of {shown}, from the multivariable model with that covariate's "
-                f"coefficient in each level in place of one; {_intervals(study, made)} Right: {_tested(mine)} of interaction, not "
-                f"adjusted for the number of tests. Churned: in the level.",
+                caption=f"{_sample(made)} Hazard ratio of each covariate within each level of {shown}, from the multivariable Cox model "
+                f"with that covariate's coefficient in each level in place of one; {_intervals(study, made)} Right: {_tested(mine)} of "
+                "interaction, not adjusted for the number of tests. Churned: in the level.",
                 alt=f"Forest plot: for each covariate its hazard ratio in every level of {shown}; the table subgroups has the numbers.",
                 figure=grouped_forest(
                     mine, row="level", labels=labels, counts={"events": "Churned"}, notes=notes, note_title="Interaction, p",
@@ -199,8 +200,8 @@ def _sensitivity(study: Study, made: Models, frame: pd.DataFrame) -> list[Block]
     facts = [text for text in said if text]
     variants = [str(v) for v in pd.unique(frame["value"]) if v != AS_CONFIGURED]
     total = int(frame["covariate"].nunique())
-    events = {str(v): f"{count(n)} churns" for v, n in frame.groupby("value", sort=False)["events"].first().items()}
-    sizes = ", ".join(f"{v}: {n}" for v, n in events.items())
+    firsts = frame.groupby("value", sort=False)[["customers", "events"]].first()
+    sizes = "; ".join(f"{v}: {sample(n, churns)[:-1]}" for v, n, churns in firsts.itertuples(name=None))
     finding = (
         f"{len(facts)} of {total} conclusions depend{'s' if len(facts) == 1 else ''} on a setting"
         if facts
@@ -215,13 +216,17 @@ def _sensitivity(study: Study, made: Models, frame: pd.DataFrame) -> list[Block]
         Figure(
             name=f"sensitivity_{study.slug(made.definition)}",
             title=titled(study, made, finding),
-            caption=f"The multivariable model as configured and with one setting changed at a time ({sizes}); "
+            caption=f"The multivariable Cox model as configured and with one setting changed at a time ({sizes}); "
             f"{_intervals(study, made)}{_NOT_COMPARED if (frame['said'] == 'not compared').any() else ''}",
             alt="Forest plot: for each covariate its hazard ratio as configured and with each other setting; the table has the numbers.",
             figure=grouped_forest(order, row="value", labels=labels, level=study.config.level),
             source=("sensitivity",),
         ),
     ]  # fmt: skip
+
+
+def _sample(made: Models) -> str:
+    return sample(made.full.customers, made.full.events)
 
 
 def _intervals(study: Study, made: Models) -> str:

@@ -19,6 +19,7 @@ from survival.estimate.smoothing import smooth_hazard
 from survival.experiment.study import Study
 from survival.findings import Finding
 from survival.plot.numbers import count
+from survival.report.diagnostics_captions import sample
 
 RATIO_COLUMNS = [
     "definition", "model", "covariate", "coef", "hazard_ratio", "ci_lower", "ci_upper", "se", "robust_se", "z", "p",
@@ -166,19 +167,22 @@ def global_ph_tests(all_models: list[Models]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[["definition", "transform", "covariate", "statistic", "df", "p"]]
 
 
-def lag_profile(study: Study, all_models: list[Models]) -> pd.DataFrame:
-    """tables/lag_profile.csv: the model refitted with every indicator read so many days earlier, on one risk set."""
+def lag_profile(study: Study, all_models: list[Models]) -> tuple[pd.DataFrame, dict[str, str]]:
+    """tables/lag_profile.csv: the model refitted with every indicator read so many days earlier, on one risk set; and of each
+    definition its customers and churns there, in words."""
     columns = ["definition", "lag", "covariate", "hazard_ratio", "ci_lower", "ci_upper"]
     parts = [pd.DataFrame(columns=columns)]
+    samples: dict[str, str] = {}
     for made in all_models:
         mine = []
         for lag, frame in study.lagged_episodes(made.definition, study.config.lag_profile):
             rows = _lagged(study, made, lag, frame)
             mine.append(rows.assign(definition=made.definition, lag=lag)[columns])
+            samples[made.definition] = sample(frame["customer"].nunique(), frame["event"].sum())
         if mine:
             study.note(fading(pd.concat(mine, ignore_index=True)), about=made.definition)
         parts += mine
-    return pd.concat([p for p in parts if len(p)] or parts, ignore_index=True)
+    return pd.concat([p for p in parts if len(p)] or parts, ignore_index=True), samples
 
 
 def _lagged(study: Study, made: Models, lag: int, frame: pd.DataFrame) -> pd.DataFrame:

@@ -34,13 +34,17 @@ def forest_title(ratios: pd.DataFrame, labels: Mapping[str, str]) -> str:
 
 
 def hazard_title(smooth: pd.DataFrame) -> str:
-    """When the hazard is highest. `smooth`: tenure (days), hazard (a day)."""
+    """When the hazard is highest, and in which stratum. `smooth`: stratum, tenure (days), hazard (a day)."""
     known = smooth[smooth["hazard"].notna()]
     if known.empty:
         return "Baseline hazard of churn over tenure"
-    top = known.loc[known["hazard"].idxmax()]
-    when = f"month {decimal(float(top['tenure']) / DAYS_PER_MONTH, 0)}"
-    return f"The baseline hazard is highest around {when} of tenure, {percent(30 * float(top['hazard']))} in 30 days"
+    top = known.iloc[int(known["hazard"].to_numpy(float).argmax())]
+    month = decimal(float(top["tenure"]) / DAYS_PER_MONTH, 0)
+    when = "at the start of tenure" if month == "0" else f"around month {month} of tenure"
+    much = f"{percent(30 * float(top['hazard']))} in 30 days"
+    if "stratum" in known and known["stratum"].nunique() > 1:
+        return f"The highest baseline hazard is that of “{top['stratum']}”, {when}, {much}"
+    return f"The baseline hazard is highest {when}, {much}"
 
 
 def flags_title(totals: pd.DataFrame) -> str:
@@ -60,6 +64,26 @@ def flags_title(totals: pd.DataFrame) -> str:
     return f"For {count(higher)} of the {count(n)} flags customers leave faster while it is on; for {rest}, more slowly"
 
 
+def hazards_title(smooths: pd.DataFrame) -> str:
+    """For how many flags the smoothed hazard is higher while it is on. `smooths`: covariate, state (on, off), tenure, hazard."""
+    most = []
+    for _, rows in smooths.dropna(subset=["hazard"]).groupby("covariate", sort=False):
+        on, off = (rows[rows["state"] == state].sort_values("tenure") for state in ("on", "off"))
+        if on.empty or off.empty:
+            continue
+        both = on[on["tenure"].between(off["tenure"].min(), off["tenure"].max())]
+        if len(both):
+            most.append(bool((both["hazard"] > np.interp(both["tenure"], off["tenure"], off["hazard"])).mean() > 0.5))
+    if not most:
+        return "Too few customers to compare the smoothed hazards with a flag on and off"
+    higher, n = sum(most), len(most)
+    if n == 1:
+        return f"The smoothed hazard is higher while the flag is {'on' if higher else 'off'} over most of the tenures compared"
+    many = "none" if not higher else ("both" if n == 2 else f"all {count(n)}") if higher == n else count(higher)
+    of = "" if higher == n else f" of {count(n)}"
+    return f"For {many}{of} flags the smoothed hazard is higher while the flag is on over most of the tenures compared"
+
+
 def lag_title(profile: pd.DataFrame) -> str:
     """How many ratios are still clear at the longest lag, of those clear at the shortest. `profile`: one definition's rows."""
     first, last = profile["lag"].min(), profile["lag"].max()
@@ -67,7 +91,11 @@ def lag_title(profile: pd.DataFrame) -> str:
     at_first, at_last = (set(profile.loc[clear & (profile["lag"] == lag), "covariate"]) for lag in (first, last))
     if first == last or not at_first:
         return "Hazard ratios by lag"
-    return (
-        f"Of {count(len(at_first))} hazard ratios that are clear at a lag of {count(first)} days, {count(len(at_first & at_last))} still "
-        f"{'is' if len(at_first & at_last) == 1 else 'are'} at {count(last)} days"
-    )
+    kept = len(at_first & at_last)
+    still = "none is" if not kept else f"{count(kept)} still {'is' if kept == 1 else 'are'}"
+    if len(at_first) == 1:
+        return (
+            f"The one hazard ratio that is clear at a lag of {count(first)} days "
+            f"{'still is' if kept else 'is no longer clear'} at {count(last)} days"
+        )
+    return f"Of {count(len(at_first))} hazard ratios that are clear at a lag of {count(first)} days, {still} at {count(last)} days"
