@@ -113,6 +113,32 @@ def test_a_run_against_itself_has_not_moved(project: Path) -> None:
     assert sentences(found)[-1] == "The hazard ratios under cancellation are the same."
 
 
+def test_a_covariate_that_one_run_does_not_have_is_not_in_its_model(project: Path) -> None:
+    """It stays "not estimable" where the model had it; the runs keep their names, columns say what they hold."""
+    found = compare(project / "last", project / "this")
+    lost = found.ratios.assign(
+        after=np.where(found.ratios["covariate"] == "plan[T.pro]", np.nan, found.ratios["after"])
+    )
+    assert found.before.ratios is not None
+    fewer = found.before.ratios[found.before.ratios["covariate"] != "plan[T.starter]"]
+    ratios = lost.assign(before=np.where(lost["covariate"] == "plan[T.starter]", np.nan, lost["before"]))
+    html = page(dataclasses.replace(found, before=dataclasses.replace(found.before, ratios=fewer), ratios=ratios))
+    table = next(t for t in html.tables() if t.name == "hazard_ratios").display
+    assert table is not None
+    cells = table.set_index("Covariate")
+    assert cells.loc["plan: starter", "last: HR (95% CI)"] == "not in the model"
+    assert cells.loc["plan: pro", "this: HR (95% CI)"] == "not estimable"
+    assert (cells == "not in the model").sum().sum() == 1
+    figure = next(f for f in html.figures() if f.name == "forest")
+    texts = [t.get_text() for t in figure.figure.texts]  # type: ignore[union-attr]
+    assert {"last", "this", "not in the model", "not estimable"} <= set(texts)
+    assert not {"Last", "This"} & set(texts)
+    kept = [pd.read_parquet(project / n / "customers.parquet").query("aside.isna()") for n in ("last", "this")]
+    risk = [(k["customer"].nunique(), int(k["churned"].sum())) for k in kept]
+    assert [run.size("cancellation") for run in (found.before, found.after)] == risk
+    assert f"last, {risk[0][1]:,} churns of {risk[0][0]:,} customers; this, {risk[1][1]:,} churns" in figure.caption
+
+
 def test_ids_and_pseudonyms_are_the_same_customers(project: Path) -> None:
     found = compare(project / "this", project / "ids")
     assert list(found.inputs["key"]) == ["model.ties"]

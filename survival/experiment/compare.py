@@ -33,13 +33,14 @@ _NAMES = ("name", "title", "labels", "figures", "keep_episodes", "keep_customers
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run as it lies under results/: manifest, hazard ratios, customers and their influence (None: not kept)."""
+    """A run as it lies under results/: manifest, hazard ratios, customers and their influence, the models' fit (None: not kept)."""
 
     folder: Path
     manifest: Mapping[str, Any]
     ratios: pd.DataFrame | None
     customers: pd.DataFrame | None
     influence: pd.DataFrame | None
+    fit: pd.DataFrame | None = None
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -55,6 +56,24 @@ class Run:
     def names_customers(self) -> bool:
         """Whether customers are there by their ids."""
         return self.config.get("keep_customers") == "ids"
+
+    def in_model(self, definition: str) -> frozenset[str]:
+        """The covariates of the run's multivariable model, those too that could not be estimated; none without a model."""
+        if self.ratios is None:
+            return frozenset()
+        mine = (self.ratios["model"] == "multivariable") & (self.ratios["definition"] == definition)
+        return frozenset(self.ratios.loc[mine, "covariate"].astype(str))
+
+    def size(self, definition: str) -> tuple[int, int] | None:
+        """Customers and churns of the run's model, without a table of these those at risk; None where neither is kept."""
+        if self.fit is not None and {"definition", "customers", "events"} <= set(self.fit):
+            rows = self.fit[self.fit["definition"] == definition]
+            if len(rows):
+                return int(rows["customers"].iloc[0]), int(rows["events"].iloc[0])
+        if self.customers is None:
+            return None
+        rows = self.customers[(self.customers["definition"] == definition) & self.customers["aside"].isna()]
+        return rows["customer"].nunique(), int(rows["churned"].sum())
 
     def hidden(self) -> Run:
         """The run with pseudonyms for ids."""
@@ -90,13 +109,13 @@ def read_run(folder: Path) -> Run:
         raise ResultsError(
             f"{folder}: no finished run is there (no manifest.json). Name two folders such as results/NAME."
         )
-    table = folder / "tables" / "hazard_ratios.csv"
+    ratios, fit = (folder / "tables" / f"{name}.csv" for name in ("hazard_ratios", "fit"))
     if COMPARISON in manifest:
         raise ResultsError(
             f"{folder}: this is a comparison of two runs, not a run. Name two folders such as results/NAME."
         )
-    ratios = read_csv(table) if table.exists() else None
-    return Run(folder, manifest, ratios, _kept(folder / CUSTOMERS), _kept(folder / INFLUENCE))
+    tables = [read_csv(table) if table.exists() else None for table in (ratios, fit)]
+    return Run(folder, manifest, tables[0], _kept(folder / CUSTOMERS), _kept(folder / INFLUENCE), tables[1])
 
 
 def _kept(path: Path) -> pd.DataFrame | None:

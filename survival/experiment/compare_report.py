@@ -81,12 +81,10 @@ def _ratio_blocks(c: Comparison) -> list[Block]:
         {
             "Churn definition": c.ratios["definition"],
             "Covariate": [label(v, labels) for v in c.ratios["covariate"]],
-            c.names[0]: [
-                ratio_with_interval(*v) for v in c.ratios[["before", "before_lower", "before_upper"]].to_numpy(float)
-            ],
-            c.names[1]: [
-                ratio_with_interval(*v) for v in c.ratios[["after", "after_lower", "after_upper"]].to_numpy(float)
-            ],
+            **{
+                f"{called}: HR ({confidence(c.level)} CI)": _side(c.ratios, side, run)
+                for side, called, run in zip(("before", "after"), c.names, (c.before, c.after))
+            },
             f"Ratio ({c.names[1]} : {c.names[0]})": [
                 _ratio_text(v) for v in c.ratios[["ratio", "ratio_lower", "ratio_upper"]].to_numpy(float)
             ],
@@ -95,25 +93,48 @@ def _ratio_blocks(c: Comparison) -> list[Block]:
     )
     drawn = [
         c.ratios.rename(columns={side: "hazard_ratio", f"{side}_lower": "ci_lower", f"{side}_upper": "ci_upper"})
-        .assign(run=called, p=c.ratios["covariate"].map(_p_of(run, str(name))))
+        .assign(run=called, p=c.ratios["covariate"].map(_p_of(run, str(name))), said=_said(c.ratios, run))
         .query("definition == @name")
         for name in list(dict.fromkeys(c.ratios["definition"]))[:1]
         for side, called, run in zip(("before", "after"), c.names, (c.before, c.after))
     ]
-    columns = ["run", "covariate", "hazard_ratio", "ci_lower", "ci_upper", "p"]
+    columns = ["run", "covariate", "hazard_ratio", "ci_lower", "ci_upper", "p", "said"]
     rows = pd.concat(drawn, ignore_index=True)[columns]
     name = c.ratios["definition"].iloc[0]
     return [
         Section("Hazard ratios"),
         Figure(
             "forest", f"Hazard ratios in both runs, {name}",
-            f"Multivariable Cox models of each run, {confidence(c.level)} intervals; overlapping intervals say little about a difference.",
+            f"Multivariable Cox models{_sizes(c, str(name))}; {confidence(c.level)} intervals; overlapping intervals say little about a "
+            "difference.",
             "Forest plot of the hazard ratios of both runs; the same numbers are in the table below.",
             forest(rows, by="run", labels=labels, level=c.level), ("ratios_drawn",),
         ),
         Table("ratios_drawn", "Hazard ratios as drawn", rows, shown=False),
         Table("hazard_ratios", "Hazard ratios in both runs, and their ratio", c.ratios, text),
     ]  # fmt: skip
+
+
+def _said(ratios: pd.DataFrame, run: Run) -> list[str | None]:
+    """What stands in place of a hazard ratio that the run did not ask for; None for those that it did."""
+    there = {name: run.in_model(str(name)) for name in ratios["definition"].unique()}
+    return [
+        None if str(covariate) in there[name] else "not in the model" if there[name] else "not in the run"
+        for name, covariate in zip(ratios["definition"], ratios["covariate"])
+    ]
+
+
+def _side(ratios: pd.DataFrame, side: str, run: Run) -> list[str]:
+    """The cells of one run: its hazard ratios with their intervals."""
+    values = ratios[[side, f"{side}_lower", f"{side}_upper"]].to_numpy(float)
+    return [said or ratio_with_interval(*v) for said, v in zip(_said(ratios, run), values)]
+
+
+def _sizes(c: Comparison, definition: str) -> str:
+    """: b1, 245 churns of 741 customers; b2, 171 churns of 609 customers."""
+    sizes = [(called, run.size(definition)) for called, run in zip(c.names, (c.before, c.after))]
+    said = [f"{called}, {count(s[1])} churns of {count(s[0])} customers" for called, s in sizes if s is not None]
+    return ": " + "; ".join(said) if said else " of each run"
 
 
 def _p_of(run: Run, definition: str) -> dict[str, float]:

@@ -31,6 +31,7 @@ class Row:
     values: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
     reference: bool = False
     indent: bool = False
+    said: Mapping[str, str] = field(default_factory=dict)
 
 
 def covariate_label(name: str) -> str:
@@ -55,8 +56,9 @@ def forest(
     """Draw a forest plot from hazard_ratios.csv.
 
     `hazard_ratios`: columns covariate, hazard_ratio, ci_lower, ci_upper, p, and `by` (model, or definition) for up to four sets
-    side by side. NA hazard_ratio: 'not estimable'. Rows keep the frame's order. `labels`: covariate -> what to call it.
-    `references`: factor -> its reference level, drawn as a row above that factor's levels. `level`: of the intervals.
+    side by side. NA hazard_ratio: 'not estimable', or the words of a column `said` where it has some. Rows keep the frame's
+    order. `labels`: covariate -> what to call it. `references`: factor -> its reference level, drawn as a row above that
+    factor's levels. `level`: of the intervals.
     """
     if len(hazard_ratios) == 0:
         return style.message("No hazard ratio was estimated.")
@@ -101,7 +103,7 @@ def _rows(
         else:
             text, indent = labels.get(name, covariate_label(name)), False
         here = frame[frame["covariate"] == covariate]
-        values = {}
+        values, said = {}, {}
         for one in sets:
             found = here if one == "" else here[here[by].astype(str) == one]
             if len(found):
@@ -110,7 +112,9 @@ def _rows(
                     float("nan") if is_missing(r[c]) else float(r[c])
                     for c in ("hazard_ratio", "ci_lower", "ci_upper", "p")
                 )
-        rows.append(Row(text, values, indent=indent))  # type: ignore[arg-type]
+                if "said" in found and not is_missing(r["said"]) and r["said"]:
+                    said[one] = str(r["said"])
+        rows.append(Row(text, values, indent=indent, said=said))  # type: ignore[arg-type]
     return rows
 
 
@@ -128,7 +132,10 @@ def _draw(rows: list[Row], sets: list[str], title: str, more: str, less: str, le
     lines = [(line, r.indent) for n, r in zip(names, rows) for line in n.split("\n")]
     left = max(1.0, max(style.text_width(line, 8.5) + 0.15 * indent for line, indent in lines)) + 0.3
     axis = 2.9 if len(sets) <= 2 else 3.4
-    texts = {s: [ratio_with_interval(*r.values[s][:3]) if s in r.values else "" for r in rows] for s in sets}
+    texts = {
+        s: [r.said.get(s) or (ratio_with_interval(*r.values[s][:3]) if s in r.values else "") for r in rows]
+        for s in sets
+    }
     wide = {s: max(1.1, max(style.text_width(t) for t in texts[s])) for s in sets}
     column = 0.72
     right = sum(wide[s] + column + 0.2 for s in sets) + 0.1
@@ -237,7 +244,14 @@ def _column(
     top = bottom + ROW * n
     if one:
         shift = 0.17 if colour != style.INK else 0  # room for the marker
-        figure.text((x + shift) / w, (top + 0.39) / h, one.capitalize(), color=colour, fontweight="bold", va="center")
+        figure.text(
+            (x + shift) / w,
+            (top + 0.39) / h,
+            one.capitalize() if one in MODELS else one,
+            color=colour,
+            fontweight="bold",
+            va="center",
+        )
     figure.text(x / w, (top + 0.1) / h, f"HR ({confidence(level)} CI)", fontsize=8.5, color=style.SOFT)
     figure.text((x + wide + column) / w, (top + 0.1) / h, "p", fontsize=8.5, color=style.SOFT, ha="right")
     for i, (row, text) in enumerate(zip(rows, texts)):
@@ -245,7 +259,7 @@ def _column(
         if row.reference:
             figure.text(x / w, y, "1 (reference)", va="center", color=style.SOFT)
         elif one in row.values:
-            lost = text == NOT_ESTIMABLE
+            lost = text == NOT_ESTIMABLE or one in row.said
             figure.text(x / w, y, text, va="center", color=style.SOFT if lost else style.INK)
             if not lost:
                 figure.text((x + wide + column) / w, y, p_value(row.values[one][3]), va="center", ha="right")

@@ -157,7 +157,9 @@ def read_csv(path: Path | io.StringIO, text_columns: tuple[str, ...] = TEXT_COLU
 # --- HTML ------------------------------------------------------------------------------------------------------------
 
 _SORTABLE = 6  # rows
-_NUMERIC = re.compile(r"[<>]?\s*[+−-]?[\d∞](?:[\d.,%–()\s∞+−†-]|\bto\b)*\Z|–\Z|not estimable\Z|reference\Z|\Z")
+_NUMERIC = re.compile(
+    r"[<>]?\s*[+−-]?[\d∞](?:[\d.,%–()\s∞+−†-]|\bto\b)*\Z|–\Z|not estimable\Z|not in the (?:model|run)\Z|reference\Z|\Z"
+)
 
 
 def numeric_columns(display: pd.DataFrame) -> list[bool]:
