@@ -20,10 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from survival.estimate.dominance import Points, Queries, Turned, dominance
-from survival.estimate.parallel import together
+from survival.estimate.parallel import over_rows, together
 from survival.estimate.risk_sets import Floats, Ints, RiskSets
 
-_TIE = 1e-12  # scores this close, relative to the largest, are one score: equal rows may differ in the last bit
+_FLAT = (
+    1e-12  # scores (log hazard ratios) within a range this short say nothing: coefficients that are 0 up to rounding
+)
+_ROUNDING = 2e-14  # of a score that was computed elsewhere, relative
+_BLOCK = 8192  # rows whose scores stay in cache while columns are added
 _ROWS = 65_536  # rows of the smallest part of the work: parts are fixed, so that sums over them round alike on every machine
 _MOST_PARTS = 16
 
@@ -54,23 +58,21 @@ class Concordance:
 class _Events:
     """The e events in order of score.
 
-    row (e,) of each; points: slot and weight; begins (g + 1,) where each group of one score begins; low, high (g,) its lowest score
-    less, and its highest plus, what counts as the same.
+    row (e,) of each; points: slot and weight; begins (g + 1,) where each group of one score begins; value (g,) its score.
     """
 
     row: Ints
     points: Points
     begins: NDArray[np.int32]
-    low: Floats
-    high: Floats
+    value: Floats
 
     def first(self, score: Floats) -> NDArray[np.int32]:
         """(m,) how many events have a lower score."""
-        return self.begins[np.searchsorted(self.high, score, side="left")]
+        return self.begins[np.searchsorted(self.value, score, side="left")]
 
     def after(self, score: Floats) -> NDArray[np.int32]:
         """(m,) how many events have a lower score or the same."""
-        return self.begins[np.searchsorted(self.low, score, side="right")]
+        return self.begins[np.searchsorted(self.value, score, side="right")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +95,35 @@ class _Counts:
         return self.concordant - self.discordant - somers * (self.concordant + self.discordant + self.tied)
 
 
+def linear_predictor(x: Floats, beta: Floats, offset: Floats | float | None = None) -> Floats:
+    """(n,) x (n, p) times beta (p,), plus the offset (n,): to the last bit the same for equal rows, wherever they are.
+
+    A product by BLAS is not: it sums rows in another order at the end of a block. Ties of the score are ties of the covariates.
+    """
+    score, held = np.empty(len(x)), isinstance(offset, np.ndarray)
+
+    def fill(part: slice) -> None:
+        product = np.empty(_BLOCK)
+        for low in range(part.start, part.stop, _BLOCK):
+            rows = slice(low, min(low + _BLOCK, part.stop))
+            total, more = score[rows], product[: rows.stop - low]
+            total[:] = 0.0
+            for j, coefficient in enumerate(beta):
+                np.multiply(x[rows, j], coefficient, out=more)
+                total += more
+            if offset is not None:
+                total += offset[rows] if held else offset  # type: ignore[index]
+
+    over_rows(fill, len(x), _BLOCK)
+    return score
+
+
 def concordance(sets: RiskSets, score: Floats, weight: Floats | None, unit: Ints | None) -> Concordance:
-    """Concordance of the risk score (n,) of the design rows.
+    """Concordance of the risk score (n,) of the design rows: the `linear_predictor`, whose ties are exact.
 
     For episodes, `weight` (n,) and `unit` (n,), whose influence is one (codes from 0), give the standard error.
     """
+    score = np.zeros_like(score) if _flat(score) else score
     events = _events(sets, score)
     if not sets.episodes:
         return _flow_counts(sets, events, score).of(events.points.weight)
@@ -118,14 +144,17 @@ def concordance(sets: RiskSets, score: Floats, weight: Floats | None, unit: Ints
     return found.with_error(float(by_unit @ by_unit))
 
 
+def _flat(score: Floats) -> bool:
+    return float(score.max()) - float(score.min()) <= _FLAT
+
+
 def _events(sets: RiskSets, score: Floats) -> _Events:
-    near = _TIE * max(1.0, float(score.max()), -float(score.min()))
     order = np.argsort(score[sets.event_row], kind="stable")
     row = sets.event_row[order]
     ordered = score[row]
-    begins = np.concatenate(([0], np.flatnonzero(np.diff(ordered) > near) + 1, [row.size])).astype(np.int32)
+    begins = np.concatenate(([0], np.flatnonzero(np.diff(ordered)) + 1, [row.size])).astype(np.int32)
     points = Points(sets.event_slot[order], sets.event_weight[order], sets.slots)
-    return _Events(row, points, begins, ordered[begins[:-1]] - near, ordered[begins[1:] - 1] + near)
+    return _Events(row, points, begins, ordered[begins[:-1]])
 
 
 def _happened(sets: RiskSets) -> NDArray[np.int8]:
@@ -223,9 +252,15 @@ def _flow_counts(sets: RiskSets, events: _Events, score: Floats) -> _Counts:
 
 
 class Standing:
-    """The concordance of design rows, and what any episode of theirs has in it: for episodes that pass by in batches."""
+    """The concordance of design rows, and what any episode of theirs has in it: for episodes that pass by in batches.
 
-    def __init__(self, sets: RiskSets, score: Floats) -> None:
+    size: that of the terms of a score, to tell its rounding; the sum of the sizes of the coefficients of standardised columns.
+    """
+
+    def __init__(self, sets: RiskSets, score: Floats, size: float) -> None:
+        self._level = _flat(score)
+        self._size = size
+        score = np.zeros_like(score) if self._level else score
         self._events = _events(sets, score)
         if sets.episodes:
             counts, _ = _episode_counts(sets, self._events, score, influence=False)
@@ -233,17 +268,29 @@ class Standing:
             counts = _flow_counts(sets, self._events, score)
         self.concordance = counts.of(self._events.points.weight)
         self._until = _until(sets)
-        group = np.repeat(np.arange(self._events.low.size), np.diff(self._events.begins))
+        group = np.repeat(np.arange(self._events.value.size), np.diff(self._events.begins))
         keys, first = np.unique(self._key(self._events.points.level, group), return_index=True)
         self._keys, self._net = keys, counts.net(self.concordance.somers)[first]
 
     def _key(self, slot: Ints, group: Ints) -> Ints:
         """One number for the events of one slot and score."""
-        return slot * (self._events.low.size + 1) + group
+        return slot * (self._events.value.size + 1) + group
+
+    def _known(self, score: Floats) -> Floats:
+        """(m,) the scores, those that are a score of the design's events up to rounding as that one: the nearest."""
+        if self._level:
+            return np.zeros_like(score)
+        value = self._events.value
+        above = np.minimum(np.searchsorted(value, score), value.size - 1)
+        below = np.maximum(above - 1, 0)
+        nearest = np.where(score - value[below] < value[above] - score, value[below], value[above])
+        same = np.abs(nearest - score) <= _ROUNDING * np.maximum(np.abs(score), self._size)
+        return np.where(same, nearest, score)
 
     def influence(self, score: Floats, between: NDArray[np.int32], slot: NDArray[np.int32]) -> Floats:
         """(m,) of episodes, per unit of weight: slots at risk (m, 2), slot of the event or -1 (m,). NaN for an event that is
         none of the design's."""
+        score = self._known(score)
         order = np.argsort(score)
         ordered, happened = score[order], slot[order] >= 0
         stays = between[order].astype(np.intp)
@@ -253,10 +300,9 @@ class Standing:
         sums, _ = dominance(self._events.points, [Queries(place, levels, turned=False) for place in places])
         balance = sums[0] + sums[1]
         balance += (1.0 - self.concordance.somers) * (self._until[stays[:, 1]] - self._until[stays[:, 0]])
-        lost = ordered[happened]
-        group = np.searchsorted(self._events.high, lost, side="left")
-        known = self._events.low[np.minimum(group, self._events.low.size - 1)] <= lost
-        key = np.where(known, self._key(slot[order[happened]].astype(np.intp), group), -1)
+        lost, value = ordered[happened], self._events.value
+        group = np.minimum(np.searchsorted(value, lost), value.size - 1)
+        key = np.where(value[group] == lost, self._key(slot[order[happened]].astype(np.intp), group), -1)
         place = np.minimum(np.searchsorted(self._keys, key), self._keys.size - 1)
         balance[happened] += np.where(self._keys[place] == key, self._net[place], np.nan)
         result = np.empty(score.size)

@@ -15,7 +15,7 @@ from survival.errors import ArgumentError
 from survival.estimate import adjusted_effects, cox_diagnostics, cox_prediction, cox_streaming, sequential
 from survival.estimate.baseline import Baseline, at_zero, survival_band
 from survival.estimate.blas_threads import one_blas_thread
-from survival.estimate.concordance import Concordance, concordance
+from survival.estimate.concordance import Concordance, concordance, linear_predictor
 from survival.estimate.cox_data import CoxData
 from survival.estimate.cox_objective import profile_intervals
 from survival.estimate.cox_options import Options
@@ -99,8 +99,8 @@ class CoxFit:
         data, _ = self._held("concordance")
         weight = None if data.episodes is None else data.episodes.weight
         with one_blas_thread():
-            linear = data.x @ self.inner[0]
-            return concordance(data.sets, linear if data.offset is None else linear + data.offset, weight, data.unit)
+            linear = linear_predictor(data.x, self.inner[0], data.offset)
+            return concordance(data.sets, linear, weight, data.unit)
 
     def __getstate__(self) -> dict[str, Any]:
         self.concordance  # noqa: B018 - kept in __dict__ from now on, and so in what is saved
@@ -205,7 +205,10 @@ class CoxFit:
         """Score test of proportional hazards: covariate, statistic, df, p; the last row is GLOBAL. As R's cox.zph.
 
         terms: one row a term, all columns of a text covariate together (`term` in place of `covariate`).
-        transform: km, identity, log or rank (among the events). Raises ArgumentError for another one.
+        transform: km, identity, log or rank (among the events). km counts those at risk by rows, as R; from flows, which do not
+        know rows, by weight, so that a fit with weights differs there. A column that varies among those at risk at one event time
+        only cannot be tested: NaN, with df 0, and GLOBAL, or its term, is over what can be (R stops: singular).
+        Raises ArgumentError for another transform.
         """
         data, at = self._held("proportional_hazards")
         if terms:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from survival.errors import ArgumentError
-from survival.estimate.concordance import Standing
+from survival.estimate.concordance import Standing, linear_predictor
 from survival.estimate.design import Coding, formula_variables
 from survival.estimate.newton import invert
 from survival.estimate.residuals import score_terms
@@ -103,8 +103,8 @@ class _Stream:
         self.index = SlotIndex(sets.slot_time[live], sets.slot_stratum[live].astype(np.intp), strata)
         self.times = None if self.data.flows is None else np.unique(self.data.flows.time)
         self.terms = score_terms(sets, self.at)
-        linear = self.data.x @ fit.inner[0]
-        self.standing = Standing(sets, linear if self.data.offset is None else linear + self.data.offset)
+        linear = linear_predictor(self.data.x, fit.inner[0], self.data.offset)
+        self.standing = Standing(sets, linear, float(np.abs(fit.inner[0]).sum()))
         p = fit.inner[0].size + 1
         self.meat, self.total, self.open = np.zeros((p, p)), np.zeros(p), np.zeros(p)
         self.who: Any = None
@@ -126,7 +126,7 @@ class _Stream:
         x = self._inner(table)
         offset = self._offset(table)
         risk = np.exp(x @ self.at.beta + offset - self.at.shift)
-        influence = held.weight * self.standing.influence(x @ fit.inner[0] + offset, between, slot)
+        influence = held.weight * self.standing.influence(linear_predictor(x, fit.inner[0], offset), between, slot)
         who = complete(table, names.unit, "cluster").to_numpy()
         starts = np.flatnonzero(np.concatenate(([True], who[1:] != who[:-1], [True])))
         sums = np.column_stack(
@@ -190,7 +190,9 @@ class _Stream:
         fit = self.fit
         assert isinstance(fit.coding, Coding)  # tenure's is refused
         columns = [fit.columns[j] for j in fit.estimated]
-        return (fit.coding.encode(table)[:, columns] - fit.inner[2]) / fit.inner[3]
+        return (fit.coding.encode(table)[:, columns] - fit.inner[2]) * (
+            1.0 / fit.inner[3]
+        )  # as `standardised` has them, bit by bit
 
     def _offset(self, table: pd.DataFrame) -> Floats | float:
         name = self.fit.options.offset

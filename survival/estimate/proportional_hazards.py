@@ -19,11 +19,12 @@ from survival.estimate.risk_sets import Floats, RiskSets
 
 TRANSFORMS = ("km", "identity", "log", "rank")
 SPLINE_DF = 4  # as R's plot.cox.zph
+_TESTABLE = 1e-9  # share of the variance of x * g(t) that must be left beside x; less is rounding
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreTest:
-    """statistic (m + 1,), df (m + 1,), p (m + 1,): each group of columns, then all together."""
+    """statistic (m + 1,), df (m + 1,), p (m + 1,): each group of columns, then all together; NaN, 0, NaN where nothing can be tested."""
 
     statistic: Floats
     df: Floats
@@ -60,7 +61,12 @@ def transformed_times(sets: RiskSets, transform: str, at_risk: Floats) -> Floats
 def score_test(
     sets: RiskSets, x: Floats, at: Likelihood, g: Floats, groups: Sequence[Sequence[int]] | None = None
 ) -> ScoreTest:
-    """Score test of x * g(t), per group of columns (default: each its own) and together; x (n, p), g (K,) centred."""
+    """Score test of x * g(t), per group of columns (default: each its own) and together; x (n, p), g (K,) centred.
+
+    A column that varies among those at risk at one event time only says nothing about change: what x * g(t) has beside x is 0 but for
+    rounding (R's cox.zph stops there as singular). Such a column has a NaN statistic and p, and df 0; groups, and all together,
+    are tested over what is left, with the rank of its variance as df.
+    """
     first = information(sets, x, at)
     cross = information(sets, x, at, g)
     second = information(sets, x, at, g * g)
@@ -68,17 +74,36 @@ def score_test(
     u = (sets.event_weight * g[sets.event_slot]) @ x[sets.event_row]
     u = u - (g * m.d1) @ s1 + (g * m.d1c) @ e1
     variance = second - cross @ invert(first) @ cross
-    if groups is None:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            single = u * u / np.diag(variance)
-        df = np.append(np.ones(u.size), float(u.size))
-    else:
-        parts = [(u[list(group)], variance[np.ix_(group, group)]) for group in groups]
-        single = np.array([own @ invert(spread) @ own for own, spread in parts])
-        df = np.array([*map(len, groups), u.size], np.float64)
-    together = float(u @ invert(variance) @ u)
-    statistic = np.append(single, together)
+    before = np.maximum(np.diag(second), _rounding(sets, x, at, g * g) / _TESTABLE)
+    groups = [[j] for j in range(u.size)] if groups is None else groups
+    parts = [list(group) for group in groups] + [list(range(u.size))]
+    tests = [_quadratic(u[part], variance[np.ix_(part, part)], before[part]) for part in parts]
+    statistic, df = np.array(tests).T
     return ScoreTest(statistic, df, stats.chi2.sf(statistic, df))
+
+
+def _quadratic(u: Floats, variance: Floats, before: Floats) -> tuple[float, float]:
+    """u' variance^-1 u and its rank, over what can be told from rounding; NaN and 0 when nothing can.
+
+    before (q,): the variances before the score part was projected out, the unit of the rounding.
+    """
+    keep = np.flatnonzero(np.diag(variance) > _TESTABLE * before)
+    if not keep.size:
+        return np.nan, 0.0
+    u, variance, unit = u[keep], variance[np.ix_(keep, keep)], np.sqrt(before[keep])
+    size, direction = np.linalg.eigh(variance / np.outer(unit, unit))
+    there = size > _TESTABLE
+    if there.all():
+        return float(u @ invert(variance) @ u), float(u.size)
+    along = (u / unit) @ direction[:, there]
+    return float(along @ (along / size[there])) if there.any() else np.nan, float(there.sum())
+
+
+def _rounding(sets: RiskSets, x: Floats, at: Likelihood, g: Floats) -> Floats:
+    """(p,) by how much the diagonal of the information with time weights g (K,) may be off: a row's exposure is a difference of
+    sums over all earlier times."""
+    weight = at.risk * (sets.weight if sets.episodes else np.asarray(abs(sets.moves).sum(axis=0)).ravel())
+    return 8 * np.finfo(np.float64).eps * float(g @ at.moments.d1) * np.einsum("i,ij,ij->j", weight, x, x)
 
 
 def smooth(g: Floats, residual: Floats, variance: float, grid: Floats, level: float) -> tuple[Floats, Floats, Floats]:
