@@ -126,11 +126,52 @@ def test_names_that_mean_nothing_are_said_at_once(tmp_path: Path) -> None:
         ("  low_usage:", "  customer_id:", "'customer_id' is a column of every episode"),
         ("until: 2023-12-31", "until: soon", "data.observed.until: got 'soon'"),
         ("title: A test", "name: a/b", "name: got 'a/b'"),
+        (
+            "title: A test",
+            "diagnostics: [influnce]",
+            "diagnostics: got 'influnce'. Did you mean 'influence'? It should be",
+        ),
+        ("title: A test", "diagnostics: maybe", "diagnostics: got 'maybe'. It should be true, false, or a list"),
+        ("title: A test", "diagnostics: [outliers, outliers]", "diagnostics: each once; 'outliers' stands twice"),
+        ("title: A test", "strict: maybe", "strict: got 'maybe'; it should be true or false."),
+        (
+            "title: A test",
+            "characteristics: {columns: segment}",
+            "characteristics.columns: got 'segment'; it should be a list, such as [segment].",
+        ),
+        (
+            "title: A test",
+            "characteristics: {columns: [segment, segment]}",
+            "characteristics.columns: each once; 'segment' stands twice in segment, segment.",
+        ),
+        (
+            "strata: [segment]",
+            "partial_effects: plan",
+            "model.partial_effects: got 'plan'; it should be a list, such as [plan].",
+        ),
+        ("strata: [segment]", "subgroups: [plan, plan]", "model.subgroups: each once; 'plan' stands twice"),
+        ("strata: [segment]", "periods: [365, 90]", "model.periods: periods ascend, such as [90, 365]; got [365, 90]."),
+        ("title: A test", "adjusted: {for: []}", "adjusted.for: got []; it should have at least 1 entry."),
+        ("title: A test", "retention: {compare: [a]}", "retention.compare: the list is too short."),
+        ("title: A test", "retention: {figure: {breaks: [6, 3]}}", "breaks: ticks ascend, such as [0, 90, 365]; got"),
+        ("title: A test", "retention: 5", "retention: got 5; it should hold keys: at, horizon, "),
+        (
+            "title: A test",
+            "adjusted: {by: plan, for: [plan, seats]}",
+            "adjusted.for: cannot adjust plan for plan: the groups (adjusted.by: plan) are made by it",
+        ),
+        (
+            "title: A test",
+            "adjusted: {for: [signup_quarter]}",
+            "adjusted.for: cannot adjust signup_quarter for signup_quarter: the groups (cohorts by signup_quarter) are",
+        ),
     ],
 )
 def test_each_problem_has_its_words(tmp_path: Path, find: str, put: str, said: str) -> None:
     assert find in GOOD
-    assert said in problems(tmp_path, GOOD.replace(find, put))
+    text = problems(tmp_path, GOOD.replace(find, put))
+    assert said in text
+    assert text.splitlines()[0].endswith("mine.yaml: 1 problem")
 
 
 def test_an_override_is_named_as_the_place(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, field_validator
 from survival.cohorts import COHORT
 from survival.errors import ArgumentError
 from survival.estimate.design import formula_variables
+from survival.experiment.problems import each_once
 from survival.spec import Spec
 
 
@@ -36,6 +37,7 @@ class AdjustedSpec(Spec):
                 formula_variables(term)
             except ArgumentError as error:
                 raise ValueError(str(error)) from None
+        each_once(terms)
         return terms
 
     @property

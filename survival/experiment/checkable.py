@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from survival.churn import combined, combining_mistakes
 from survival.data import open_tables
 from survival.errors import ArgumentError, DataError
 from survival.experiment.columns import located, name_problems, period_problems
-from survival.experiment.config import Experiment, ModelSpec, load_partly
+from survival.experiment.config import CharacteristicsSpec, Experiment, ModelSpec, load_partly
 from survival.experiment.problems import Problem
 from survival.experiment.progress import Steps
 from survival.experiment.references import formula_names
@@ -81,7 +82,8 @@ def table_problems(experiment: Experiment, source: Source, root: Path, step: Ste
         data = data.model_copy(update={"observed": data.observed.model_copy(update={"from_": None})})
     known = [name for name in formula_names(experiment.model.formula) if name in experiment.indicators]
     model = ModelSpec(churn=experiment.model.churn, formula=" + ".join(known) or None)
-    safe = experiment.model_copy(update={"model": model, "cohorts": None, "data": data})
+    bare: dict[str, Any] = {"cohorts": None, "adjusted": None, "characteristics": CharacteristicsSpec()}
+    safe = experiment.model_copy(update=bare | {"model": model, "data": data})
     need = {name: columns for name, columns in needed(safe).items() if name in data.tables}
     step("reading and checking the tables")
     try:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Union, get_args
 
-from pydantic import Field, SerializeAsAny, ValidationError, create_model
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, create_model, field_validator
 
 from survival.churn import Definition, combined, combining_mistakes, definition_kinds
 from survival.cohorts import CohortSpec
@@ -15,14 +16,32 @@ from survival.errors import ConfigError
 from survival.experiment.adjusted_spec import AdjustedSpec
 from survival.experiment.curve_specs import BeyondSpec, RetentionSpec
 from survival.experiment.missing import Missing
-from survival.experiment.problems import Problem, from_pydantic, render, without
+from survival.experiment.problems import Problem, each_once, from_pydantic, render, suggestion, without
 from survival.experiment.references import unresolved
 from survival.experiment.source import KeyPath, Setting, Source, read
 from survival.indicators import CalendarSpec, Indicator, indicator_kinds
 from survival.spec import Spec
 
 Check = Literal["functional_form", "influence", "calibration", "outliers", "log_log"]
+CHECKS: tuple[Check, ...] = get_args(Check)
+_TRUTH = ("true", "false", "yes", "no", "on", "off")
 _ROUNDS = 3  # of taking out what cannot be used: a kind mended may show a key that is not
+
+
+def _checks(value: Any) -> Any:
+    """One message, where pydantic has one for each of the types that a value may have."""
+    if isinstance(value, bool) or str(value).lower() in _TRUTH:
+        return value
+    several = isinstance(value, list | tuple)
+    for name in value if several else (value,):
+        if not several or name not in CHECKS:
+            near = "" if name in CHECKS else suggestion(str(name), CHECKS)
+            raise ValueError(
+                f"got {name!r}.{near} It should be true, false, or a list, such as [influence, calibration]. "
+                f"Allowed in the list: {', '.join(CHECKS)}"
+            )
+    each_once(value)
+    return value
 
 
 class ModelSpec(Spec):
@@ -53,6 +72,19 @@ class ModelSpec(Spec):
         (), description="covariates of the model: the retention that it predicts at their values, the others held"
     )
 
+    @field_validator("subgroups", "partial_effects")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        each_once(names)
+        return names
+
+    @field_validator("periods")
+    @classmethod
+    def _ascending(cls, periods: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if any(a >= b for a, b in pairwise(periods or ())):
+            raise ValueError(f"periods ascend, such as [90, 365]; got {list(periods or ())}")
+        return periods
+
 
 class SensitivitySpec(Spec):
     """Other ways to run the model, to see which hazard ratios stand."""
@@ -69,6 +101,12 @@ class CharacteristicsSpec(Spec):
         description="columns of customers that it shows beside the covariates of the model, such as [segment, seats]",
     )
     tests: bool = Field(False, description="p values between cohorts; STROBE advises against them in such a table")
+
+    @field_validator("columns")
+    @classmethod
+    def _each_once(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        each_once(columns)
+        return columns
 
 
 class Experiment(Spec):
@@ -101,7 +139,7 @@ class Experiment(Spec):
     )
     lag_profile: tuple[Annotated[int, Field(ge=0)], ...] = (0, 7, 14, 30, 60, 90)
     sensitivity: SensitivitySpec = SensitivitySpec()
-    diagnostics: bool | tuple[Check, ...] = Field(
+    diagnostics: Annotated[bool | tuple[Check, ...], BeforeValidator(_checks)] = Field(
         True, description="checks of the model: all but log_log (true), none (false), or a list of those wanted"
     )
     level: float = Field(0.95, gt=0, lt=1, description="of every confidence interval")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -57,6 +58,8 @@ class CurveFigureSpec(Spec):
         )
         if not right or (several and not values):
             raise ValueError(f"give a step above 0, such as 90, or the ticks, such as [0, 90, 365]; got {breaks!r}")
+        if any(a >= b for a, b in pairwise(values)):
+            raise ValueError(f"ticks ascend, such as [0, 90, 365]; got {list(values)}")
         return tuple(values) if several else breaks
 
     @model_validator(mode="after")

@@ -93,7 +93,8 @@ def _problem(item: Any, model: type[BaseModel], source: Source) -> Problem:
         allowed = _allowed_keys(model, path[:-1], source.values)
         return Problem(path, f"unknown key.{suggestion(str(path[-1]), allowed)} Allowed: {listing(allowed)}.")
     if kind == "missing":
-        return Problem(path, "this key is required.")
+        short = isinstance(path[-1], int)  # a list of a fixed length, such as that of two cohorts
+        return Problem(path[:-1], "the list is too short.") if short else Problem(path, "this key is required.")
     if kind == "union_tag_not_found":
         return Problem(path, f"the key `kind` is required. Allowed: {_plain(context, model, path)}.")
     if kind == "union_tag_invalid":
@@ -106,8 +107,32 @@ def _problem(item: Any, model: type[BaseModel], source: Source) -> Problem:
     message = item["msg"].removeprefix("Value error, ").rstrip(".")
     if kind == "value_error":
         return Problem(path, f"{message}.")
-    rule = message.replace("Input should", "it should").replace("String should", "it should")
-    return Problem(path, f"got {_short(value)}; {rule}.")
+    return Problem(path, f"got {_short(value)}; it should {_rule(item, model, path, source)}.")
+
+
+def _rule(item: Any, model: type[BaseModel], path: KeyPath, source: Source) -> str:
+    """What pydantic asks for, without the names of Python's types: `be true or false`."""
+    kind, context, value = item["type"], item.get("ctx", {}), item.get("input")
+    if kind.startswith("bool"):
+        return "be true or false"
+    if kind in ("tuple_type", "list_type"):
+        one = "a, b" if value is None or isinstance(value, dict | bool) else value
+        return f"be a list, such as [{one}]"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        allowed = _allowed_keys(model, path, source.values)
+        return f"hold keys: {listing(allowed)}" if allowed else "hold keys, each with its value"
+    if kind in ("too_short", "too_long"):
+        most, n = kind == "too_long", context["max_length" if kind == "too_long" else "min_length"]
+        return f"have at {'most' if most else 'least'} {n} {'entry' if n == 1 else 'entries'}"
+    rule = item["msg"].rstrip(".").partition(", unable to")[0].partition(", got a ")[0]
+    return str(rule.replace("Input should ", "").replace("String should ", ""))
+
+
+def each_once(names: Sequence[str]) -> None:
+    """Raises ValueError for a name that stands twice in a list."""
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if twice:
+        raise ValueError(f"each once; '{twice[0]}' stands twice in {listing(names)}")
 
 
 def _short(value: Any) -> str:

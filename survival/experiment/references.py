@@ -10,7 +10,7 @@ from survival.audit import CATALOGUE
 from survival.churn import TRIAL, Definition, FirstOf, combining_mistakes
 from survival.cohorts import COHORT, PERIODS
 from survival.errors import ArgumentError
-from survival.estimate.design import formula_variables
+from survival.estimate.design import formula_variables, term_variables
 from survival.experiment.problems import Problem, listing, suggestion
 from survival.indicators import CALENDAR
 
@@ -81,6 +81,7 @@ def unresolved(experiment: Experiment, studies: Sequence[str] | None) -> list[Pr
     unreadable = _unreadable_formula(experiment)
     problems += unreadable or [*_two_meanings(experiment), *_no_cohort(experiment), *_unknown_effects(experiment)]
     problems += [] if unreadable else _no_such_covariate(experiment)
+    problems += _adjusted_for_itself(experiment)
     return [*problems, *_reserved(experiment), *_unknown_findings(experiment)]
 
 
@@ -131,6 +132,25 @@ def _unknown_effects(experiment: Experiment) -> list[Problem]:
         )
         for n in experiment.model.partial_effects
         if n not in known
+    ]
+
+
+def _adjusted_for_itself(experiment: Experiment) -> list[Problem]:
+    """Groups that are compared as if they were alike in what makes them groups."""
+    spec, cohorts = experiment.adjusted, experiment.cohorts
+    if spec is None:
+        return []
+    column = {COHORT: cohorts.by} if cohorts else {}
+    by = column.get(spec.by, spec.by)
+    same = [term for term, read in term_variables(spec.formula).items() if {column.get(n, n) for n in read} == {by}]
+    groups = f"cohorts by {by}" if spec.by == COHORT and cohorts else f"adjusted.by: {spec.by}"
+    return [
+        Problem(
+            ("adjusted", "for"),
+            f"cannot adjust {by} for {term}: the groups ({groups}) are made by it, and customers of one group do not differ in it. "
+            "Leave it out, or name another column in adjusted.by.",
+        )
+        for term in same
     ]
 
 
