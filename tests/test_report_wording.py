@@ -184,8 +184,8 @@ def test_retention_range() -> None:
         {"cohort": ["a", "b", "c"], "tenure": 90, "retention": [0.8, 0.7, math.nan], "ci_lower": 0.6, "ci_upper": 0.9}
     )
     assert retention_range(frame, 90) == (
-        "After 90 days (3.0 months), retention ran from 70.0% (cohort b) to 80.0% (cohort a); "
-        "1 cohort could not be observed that long."
+        "After 90 days (3.0 months), retention of the 2 cohorts seen from signup until then ran from 70.0% (cohort b) to 80.0% (cohort a); "
+        "1 that was not observed that long is left out."
     )
     assert retention_range(frame.iloc[:1], 90).startswith("After 90 days (3.0 months), 80.0%")
     assert retention_range(frame, 30) == ""
@@ -201,15 +201,15 @@ def test_cohorts_observed_from_a_later_tenure_on_are_not_compared() -> None:
         columns=["cohort", "tenure", "retention", "ci_lower", "ci_upper"],
     )
     said = (
-        "After 90 days (3.0 months), retention ran from 60.0% (cohort b) to 80.0% (cohort a); "
-        "1 cohort observed only from a later tenure on is left out."
+        "After 90 days (3.0 months), retention of the 2 cohorts seen from signup until then ran from 60.0% (cohort b) to 80.0% (cohort a); "
+        "1 that was first observed later is left out."
     )
     assert retention_range(frame, 90) == said
     starts = {"a": 0, "b": 0, "late": 45}
     assert retention_range(frame, 90, starts=starts) == said
     assert retention_range(frame, 90, starts=starts | {"b": 3}) == (
         "After 90 days (3.0 months), 80.0% (95% CI 80.0–80.0) of the customers of cohort a were still there; "
-        "2 cohorts observed only from a later tenure on are left out."
+        "2 that were first observed later are left out."
     )
 
 

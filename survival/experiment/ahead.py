@@ -14,9 +14,10 @@ from survival.estimate.kaplan_meier import kaplan_meier
 from survival.estimate.landmark import landmark
 from survival.estimate.rank_tests import rank_test
 from survival.estimate.rmst import rmst
+from survival.experiment.retention_numbers import sample_of
 from survival.experiment.study import Study
 from survival.findings import Finding
-from survival.plot.conditional import conditional_retention
+from survival.plot.conditional import MOST_BANDS, conditional_retention
 from survival.plot.numbers import confidence, count, decimal, p_phrase, percent, percent_with_interval
 from survival.report.displays import retention_display
 from survival.report.document import Block, Figure, Table
@@ -118,8 +119,9 @@ def _conditional_blocks(study: Study, name: str, curves: pd.DataFrame, at: pd.Da
         Figure(
             name=f"conditional_{slug}",
             title=f"Retention of those who are still here, {name}",
-            caption="Each curve starts at the tenure of its dot, at 100% of the customers who reached it. A later curve that falls more "
-            "slowly: those who have stayed longer leave more slowly.",
+            caption=f"{sample_of(study, name)} Kaplan-Meier curves; each starts at the tenure of its dot, at 100% of the customers who "
+            f"reached it.{_bands_said(study, name, curves)} A later curve that falls more slowly: "
+            "those who have stayed longer leave more slowly.",
             alt=f"Retention curves under {name} from each tenure reached; the numbers are in the table.",
             figure=conditional_retention(curves),
             source=(source,),
@@ -128,6 +130,15 @@ def _conditional_blocks(study: Study, name: str, curves: pd.DataFrame, at: pd.Da
         Table(source, f"Retention given still here, curves, {name}", curves, shown=False),
         Table(f"mean_days_ahead_{slug}", f"Mean days kept of the next {NEXT}, {name}", days, shown=False),
     ]
+
+
+def _bands_said(study: Study, name: str, curves: pd.DataFrame) -> str:
+    """The level and kind of the bands, and what their variance is; nothing where there are none."""
+    kind = study.config.retention.interval
+    if kind == "none" or curves["given"].nunique() > MOST_BANDS:
+        return ""
+    variance = "variance by customer" if study.several_spells(name) else "Greenwood's variance"
+    return f" Bands: pointwise {confidence(study.config.level)} {kind} intervals, {variance}."
 
 
 def ahead_sentence(study: Study, name: str) -> str | None:

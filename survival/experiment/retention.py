@@ -99,11 +99,16 @@ def _at_longest(study: Study, at: pd.DataFrame, name: str) -> str:
     """Retention at the longest of the tenures asked for that some cohort reaches; of cohorts seen from signup, if any."""
     mine, late = at[at["definition"] == name], entering_late(study, name)
     from_signup = mine[~mine["cohort"].isin(list(late))]
-    rows = from_signup if from_signup["retention"].notna().any() else mine
-    known = rows[rows["retention"].notna()]
+    seen = bool(from_signup["retention"].notna().any())
+    known = (from_signup if seen else mine).dropna(subset=["retention"])
     if known.empty:
         return "No cohort was observed long enough for any of the tenures asked for."
-    return retention_range(rows, float(known["tenure"].max()))
+    until = float(known["tenure"].max())
+    return (
+        retention_range(mine, until, starts=late)
+        if seen
+        else retention_range(mine, until, starts={}, seen="observed then")
+    )
 
 
 def _at_table(study: Study, name: str, at: pd.DataFrame) -> Table:

@@ -17,7 +17,7 @@ from survival.findings import Finding
 from survival.plot.mean_count import mean_counts
 from survival.plot.numbers import confidence, count, decimal, p_value, percent, percent_with_interval, ratio
 from survival.plot.piecewise import piecewise_hazard as draw_pieces
-from survival.plot.retention import retention_curves
+from survival.plot.retention import bands_drawn, retention_curves
 from survival.plot.revenue import revenue_retention_curves
 from survival.plot.style import tenure_ticks
 from survival.report.document import Block, Figure, Table
@@ -85,8 +85,9 @@ def _revenue(study: Study, name: str, stays: pd.DataFrame) -> list[Block]:
     figure = Figure(
         name=f"revenue_retention_{slug}",
         title=f"Customers and their revenue retained, {name}",
-        caption=f"Kaplan-Meier curves of {count(len(known))} {_who(study, name)} and of the monthly recurring revenue they began with; "
-        f"{confidence(study.config.level)} {interval} intervals, variance by customer. Revenue above customers: who leaves pays less.",
+        caption=f"Kaplan-Meier curves of {count(len(known))} {_who(study, name)}, {count(known['event'].sum())} of whom churned, "
+        f"and of the monthly recurring revenue they began with; "
+        f"{confidence(study.config.level)} {interval} intervals, variance by customer. Revenue above customers: those who leave pay less.",
         alt=f"Retention curves of customers and of revenue under {name}; the numbers are in the table.",
         figure=revenue_retention_curves(made.tidy()),
         source=(f"revenue_retention_curves_{slug}",),
@@ -157,9 +158,10 @@ def _billing(study: Study, name: str, stays: pd.DataFrame) -> list[Block]:
         Figure(
             name=f"billing_{slug}",
             title=f"When do customers leave in their billing cycle? {name}",
-            caption="Churns by time at risk, month by month of tenure; each bar is centred on a whole month since the start, so that a "
+            caption=f"{count(len(frame))} {_who(study, name)} of these billing periods, {count(table['events'].sum())} churns in the bars. "
+            "Churns by time at risk, month by month of tenure; each bar is centred on a whole month since the start, so that a "
             f"renewal falls into the middle of one. By the billing period that a customer began with, "
-            f"as long as {AT_RISK} were at risk on average; exact Poisson limits.{note}",
+            f"as long as {AT_RISK} were at risk on average; {confidence(study.config.level)} exact Poisson limits.{note}",
             alt=f"Bars of the churn hazard under {name} by month of tenure, a panel a billing period; the numbers are in the table.",
             figure=draw_pieces(table, by="billed"),
             source=(f"billing_{slug}",),
@@ -206,6 +208,18 @@ def billing_sentence(study: Study, name: str) -> str | None:
 # --- Returns ---------------------------------------------------------------------------------------------------------
 
 
+def _of_stays(stays: pd.DataFrame) -> str:
+    who, n, left = count(stays["customer"].nunique()), count(len(stays)), count(stays["event"].sum())
+    return f"{who} customers, {n} stays, {left} churns."
+
+
+def _stay_bands(study: Study, groups: int) -> str:
+    kind = study.config.retention.interval
+    if kind == "none" or not bands_drawn(groups, ordered=True):
+        return ""
+    return f"; pointwise {confidence(study.config.level)} {kind} bands, variance by customer"
+
+
 def _returns(study: Study, name: str) -> list[Block]:
     """How often customers leave, and whether later stays last as long; on the clock since the first signup."""
     stays, slug, level = study.stays(name), study.slug(name), study.config.level
@@ -246,7 +260,8 @@ def _returns(study: Study, name: str) -> list[Block]:
         Figure(
             name=f"departures_{slug}",
             title=f"Departures per customer, {name}",
-            caption="Mean number of departures of a customer who is present, by tenure since the first signup; variance by customer.",
+            caption=f"{_of_stays(stays)} Mean number of departures of a customer who is present (mean cumulative count), by tenure since "
+            f"the first signup; pointwise {confidence(level)} band, variance by customer.",
             alt=f"Mean cumulative count of departures under {name}; the numbers are in the table.",
             figure=mean_counts(table),
             source=(f"departures_{slug}",),
@@ -262,8 +277,9 @@ def _returns(study: Study, name: str) -> list[Block]:
         Figure(
             name=f"stays_{slug}",
             title=f"First and later stays, {name}",
-            caption="Retention from the start of each stay. Later stays are of customers who left and came back within what was observed; "
-            "they do not show that a return changes how long one stays.",
+            caption=f"{_of_stays(stays)} Kaplan-Meier retention from the start of each stay{_stay_bands(study, len(curves.groups))}. Later "
+            "stays are of customers who left and came back within what was observed; they do not show that a return "
+            "changes how long one stays.",
             alt=f"Retention curves of first, second and later stays under {name}; the numbers are in the table.",
             figure=retention_curves(
                 frame, curves.numbers_at_risk(tenure_ticks(longest)), by="by", ordered=True, horizon=longest

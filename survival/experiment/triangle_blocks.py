@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from survival.experiment.calendar_months import calendar_months
-from survival.experiment.retention_numbers import entering_late, mark_note, marked
+from survival.experiment.retention_numbers import entering_late, mark_note, marked, sample_of
 from survival.experiment.study import Study
 from survival.plot.cohort_triangle import MONTHS_WITH_INTERVALS, cohort_triangle
 from survival.plot.numbers import confidence, count, percent
@@ -45,7 +45,8 @@ def _figure(
     level = f"{confidence(study.config.level)} {study.config.retention.interval} interval"
     below = f" Below it the {level} and the number at risk at the month's start." if intervals else ""
     calendar = (
-        " Below: churns of each calendar month over those expected if the hazard depended on tenure alone (exact Poisson intervals); a "
+        " Below: churns of each calendar month over those expected if the hazard depended on tenure alone "
+        f"({confidence(study.config.level)} exact Poisson intervals); a "
         "month that hits every cohort lies on a diagonal of the triangle and stands out there."
         if beside
         else ""
@@ -53,9 +54,9 @@ def _figure(
     return Figure(
         name=file,
         title=f"{_finding(study, name, cells)}, {name}",
-        caption=f"Each cell: the cohort's Kaplan-Meier retention at the end of that month (30.4375 days), in percent.{below} Hatched: some "
-        f"of the cohort could not be observed to its end. Cells with fewer than {mask} customers at risk at their start show no "
-        f"number.{calendar} {mark_note(study, name)}".strip(),
+        caption=f"{sample_of(study, name)} Each cell: the cohort's Kaplan-Meier retention at the end of that month "
+        f"(30.4375 days), in percent.{below} Hatched: some of the cohort could not be observed to its end. Cells with fewer than "
+        f"{mask} customers at risk at their start show no number.{calendar} {mark_note(study, name)}".strip(),
         alt=f"Heat map of retention under {name}: a row a cohort, a column a month of tenure; its numbers are in the table.",
         figure=cohort_triangle(
             marked(study, name, cells), mask_below=mask, cohort_name=study.cohort_title, calendar=months, intervals=intervals
@@ -73,6 +74,7 @@ def _finding(study: Study, name: str, cells: pd.DataFrame) -> str:
     if not len(months):
         return "Retention by cohort and month of tenure"
     rows = known[known["month"] == months.max()]
+    every = int(cells["cohort"].nunique())
     low, high = rows.loc[rows["retention"].idxmin()], rows.loc[rows["retention"].idxmax()]
     after, least, most = (
         f"After {count(months.max())} months",
@@ -81,4 +83,6 @@ def _finding(study: Study, name: str, cells: pd.DataFrame) -> str:
     )
     if least == most:
         return f"{after} retention is {least} in each of {count(len(rows))} cohorts"
-    return f"{after} retention runs from {least} (cohort {low['cohort']}) to {most} (cohort {high['cohort']})"
+    whose = f"retention of the {count(len(rows))} of {count(every)} cohorts seen whole from signup"
+    whose = "retention" if len(rows) == every else whose
+    return f"{after} {whose} runs from {least} (cohort {low['cohort']}) to {most} (cohort {high['cohort']})"

@@ -10,6 +10,7 @@ from survival.plot.numbers import count
 from survival.plot.style import Drawing
 
 MOST = 6
+MOST_BANDS = 3  # curves: more bands would hide each other
 WIDTH, HEIGHT = 5.6, 3.0
 
 
@@ -35,10 +36,10 @@ def conditional_retention(
     for start, colour in zip(shown, palette):
         rows = given[(given["given"] == start) & (given["tenure"] <= horizon)]
         t, kept = rows["tenure"].to_numpy(float), rows["retention"].to_numpy(float)
-        if len(shown) <= 3:
+        if len(shown) <= MOST_BANDS:
             low, high = (rows[c].to_numpy(float, na_value=np.nan) for c in ("ci_lower", "ci_upper"))
             axes.fill_between(t, low, high, step="post", color=colour, alpha=0.16, linewidth=0)
-        axes.step(np.append(t, horizon), np.append(kept, kept[-1]), where="post", color=colour)
+        axes.step(np.append(t, horizon), np.append(kept, kept[-1]), where="post", color=colour, label=_label(start))
         axes.plot([start], [1], marker="o", markersize=4, color=colour, clip_on=False, zorder=4)
         ends.append(float(kept[-1]))
     style.percent_axis(axes)

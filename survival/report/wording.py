@@ -254,7 +254,13 @@ def retention_sentence(row: Mapping[str, Any], *, level: float = 0.95) -> str:
     return f"After {when}, {percent(row['retention'])}{interval} of {of} were still there."
 
 
-def retention_range(frame: pd.DataFrame, tenure: float, *, starts: Mapping[str, float] | None = None) -> str:
+def retention_range(
+    frame: pd.DataFrame,
+    tenure: float,
+    *,
+    starts: Mapping[str, float] | None = None,
+    seen: str = "seen from signup until then",
+) -> str:
     """The lowest and the highest cohort at one tenure of retention_at.csv; one cohort: its sentence; none: ''.
 
     A cohort observed only from a later tenure on (late entry) has a curve that starts at 1 there, so its retention is among
@@ -269,18 +275,19 @@ def retention_range(frame: pd.DataFrame, tenure: float, *, starts: Mapping[str, 
     if len(known) == 1 and len(rows) == 1:
         return retention_sentence(known.iloc[0].to_dict())
     low, high = known.loc[known["retention"].idxmin()], known.loc[known["retention"].idxmax()]
+    of = f" of the {_cohorts(len(known))} {seen}" if len(known) < len(rows) else ""
     text = (
-        f"After {days_and_months(tenure)}, retention ran from {percent(low['retention'])} (cohort {low['cohort']}) "
+        f"After {days_and_months(tenure)}, retention{of} ran from {percent(low['retention'])} (cohort {low['cohort']}) "
         f"to {percent(high['retention'])} (cohort {high['cohort']})"
     )
     if len(known) == 1:
         text = retention_sentence(known.iloc[0].to_dict())[:-1]
     unknown = int((rows["retention"].isna() & ~rows["cohort"].isin(late)).sum())
     left_out = int(rows["cohort"].isin(late).sum())
-    text += f"; {_cohorts(unknown)} could not be observed that long" if unknown else ""
-    is_ = "is" if left_out == 1 else "are"
-    text += f"; {_cohorts(left_out)} observed only from a later tenure on {is_} left out" if left_out else ""
-    return text + "."
+    why = [(left_out, "first observed later"), (unknown, "not observed that long")]
+    parts = [f"{count(n)} that {'was' if n == 1 else 'were'} {reason}" for n, reason in why if n]
+    is_ = "is" if unknown + left_out == 1 else "are"
+    return f"{text}; {' and '.join(parts)} {is_} left out." if parts else f"{text}."
 
 
 def _late_cohorts(frame: pd.DataFrame, tenure: float) -> set[str]:
