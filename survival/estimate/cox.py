@@ -13,8 +13,11 @@ from survival.estimate.blas_threads import one_blas_thread
 from survival.estimate.cox_data import CoxData, data_from_flows, data_from_frame
 from survival.estimate.cox_fit import CoxFit
 from survival.estimate.cox_fitting import fit_columns, shared_start
-from survival.estimate.cox_options import Options, checked_options, one_of
+from survival.estimate.cox_options import Options, checked_options, one_of, options_of_term
+from survival.estimate.tenure_effects import TenureCoding
 from survival.flows.table import Flows
+
+_LEAST = 1e-150  # range of a column: variances are of its square
 
 
 def cox(
@@ -72,6 +75,8 @@ def cox(
 def cox_univariable(frame: Any, formula: str, **options: Any) -> dict[str, CoxFit]:
     """One Cox model per term of the formula (all columns of a text covariate together): term -> fit.
 
+    Each fit is the model of its own term: its options, predictions and effects read the columns of this term only. An interaction
+    is coded as in the whole formula: f:g of "f*g" is the product without f and g themselves, and other columns than those of "f:g" alone.
     Takes the options of `cox`; the data are read, checked and indexed once. not_estimable: also skip, which drops columns and
     leaves out the terms of which none is left.
     """
@@ -83,11 +88,21 @@ def cox_univariable(frame: Any, formula: str, **options: Any) -> dict[str, CoxFi
         shared, data = shared_start(data, settings), data.by_column()
         for term, columns in data.coding.terms.items():
             try:
-                fits[term] = fit_columns(data, settings, columns, not_estimable != "raise", shared)
+                fit = fit_columns(data, settings, columns, not_estimable != "raise", shared)
             except EstimationError:
                 if not_estimable != "skip":
                     raise
+            else:
+                fits[term] = _of_term(fit, term, columns)
     return fits
+
+
+def _of_term(fit: CoxFit, term: str, columns: Sequence[int]) -> CoxFit:
+    """The fit of these columns of the design with the formula, the options and the coding of its term."""
+    coding = fit.coding.of_term(term)
+    plain = coding.base if isinstance(coding, TenureCoding) else coding
+    options = options_of_term(fit.options, plain.formula, term, columns, fit.coding.names)
+    return replace(fit, options=options, coding=coding, columns=tuple(range(len(columns))))
 
 
 def prepare(frame: Any, options: Options, robust: bool | None) -> tuple[CoxData, Options]:
@@ -99,8 +114,9 @@ def prepare(frame: Any, options: Options, robust: bool | None) -> tuple[CoxData,
                 f"flows have no {' or '.join(given or ['robust variance'])}: they are sums over customers. "
                 "Fit the frame of episodes instead, or give the fit from flows its episodes by robust_from(...)"
             )
-        return data_from_flows(frame, options), options
-    data = data_from_frame(frame, options)
+        _refuse_columns_of_episodes(frame, options)
+        return _not_tiny(data_from_flows(frame, options)), options
+    data = _not_tiny(data_from_frame(frame, options))
     assert data.unit is not None
     if robust is None and options.ties != "exact":
         several = (options.customer or options.cluster) and int(data.unit.max()) + 1 < data.rows
@@ -113,3 +129,30 @@ def prepare(frame: Any, options: Options, robust: bool | None) -> tuple[CoxData,
             "Name another cluster, or pass robust=False"
         )
     return data, options
+
+
+def _refuse_columns_of_episodes(flows: Flows, options: Options) -> None:
+    """ArgumentError for names that flows cannot look up: they hold times and events, and the columns of their patterns."""
+    for name in ("stop", "event"):
+        if getattr(options, name) != name:
+            raise ArgumentError(
+                f"flows have no column {name}='{getattr(options, name)}': they hold the times and events that they were made with. "
+                f"Leave {name} out, or make the flows with it"
+            )
+    there = [str(name) for name in flows.patterns.columns]
+    if options.offset is not None and options.offset not in there:
+        raise ArgumentError(
+            f"offset='{options.offset}' is no column of the flows' patterns; there are: {', '.join(there) or 'none'}. Keep it "
+            "when the flows are made"
+        )
+
+
+def _not_tiny(data: CoxData) -> CoxData:
+    """The data; ArgumentError for columns whose squares are too small to be told from 0: the variance of their coefficient
+    would not be a number."""
+    tiny = [f"'{name}'" for name, spread in zip(data.names, data.high - data.low) if 0 < spread < _LEAST]
+    if tiny:
+        raise ArgumentError(
+            f"the values of {', '.join(tiny)} are too small for arithmetic: multiply them, so that they differ by more than 1e-150"
+        )
+    return data

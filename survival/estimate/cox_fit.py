@@ -18,7 +18,7 @@ from survival.estimate.blas_threads import one_blas_thread
 from survival.estimate.concordance import Concordance, concordance, linear_predictor
 from survival.estimate.cox_data import CoxData
 from survival.estimate.cox_objective import profile_intervals
-from survival.estimate.cox_options import Options
+from survival.estimate.cox_options import Options, checked_level, names_among
 from survival.estimate.design import Coding
 from survival.estimate.hypotheses import Hypothesis, wald_test
 from survival.estimate.partial_likelihood import Likelihood
@@ -193,11 +193,8 @@ class CoxFit:
         """
         data, _ = self._held("profile_intervals")
         there = [self.names[j] for j in self.estimated]
-        names = there if covariates is None else [covariates] if isinstance(covariates, str) else list(covariates)
-        strange = [name for name in names if name not in there]
-        if strange:
-            raise ArgumentError(f"'{strange[0]}' has no estimate in this fit; there are: {', '.join(there)}")
-        level = self.options.level if level is None else level
+        names = names_among(covariates, there, "has no estimate in this fit")
+        level = self.options.level if level is None else checked_level(level)
         columns = [there.index(name) for name in names]
         return profile_intervals(names, columns, level, data, self.options, self.inner[0])
 

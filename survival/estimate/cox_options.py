@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,11 +48,11 @@ class Options:
 
 def checked_options(formula: str, **given: Any) -> tuple[Options, bool | None]:
     """The options of `cox`, each checked alone and with the others; and `robust` as it was given."""
+    _named_columns(given)
     robust = given.pop("robust", None)
     if robust is not None and not isinstance(robust, bool | np.bool_):
         raise ArgumentError(f"robust must be True, False or None; got {robust!r}")
-    strata = given.pop("strata", ())
-    strata = (strata,) if isinstance(strata, str) else tuple(strata)
+    strata = _strata(given.pop("strata", ()))
     penalizer = _penalizer(given.pop("penalizer", 0.0))
     varying = _time_varying(given.pop("time_varying", None))
     try:
@@ -62,8 +62,7 @@ def checked_options(formula: str, **given: Any) -> tuple[Options, bool | None]:
     except TypeError as error:
         raise ArgumentError(f"cox: {str(error).partition(' ')[2]}") from error
     one_of("ties", options.ties, TIES)
-    if not (isinstance(options.level, float) and 0 < options.level < 1):
-        raise ArgumentError(f"level must be between 0 and 1, such as 0.95; got {options.level!r}")
+    checked_level(options.level)
     if (
         isinstance(options.l1_ratio, bool)
         or not isinstance(options.l1_ratio, int | float)
@@ -78,8 +77,64 @@ def checked_options(formula: str, **given: Any) -> tuple[Options, bool | None]:
 
 def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     """ArgumentError unless `value` is one of those allowed."""
-    if value not in allowed:
-        raise ArgumentError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
+    if not isinstance(value, str) or value not in allowed:
+        raise ArgumentError(f"{name} must be one of {', '.join(allowed)}; got {shown(value)}")
+
+
+def shown(value: Any) -> str:
+    """What was received, short enough for a message: of arrays and other long values the type."""
+    text = repr(value)
+    return text if len(text) <= 60 and "\n" not in text else f"a value of type {type(value).__name__}"
+
+
+def checked_level(level: Any) -> float:
+    """The level of an interval; ArgumentError unless it is a number between 0 and 1."""
+    if not isinstance(level, float) or not 0 < level < 1:
+        raise ArgumentError(f"level must be between 0 and 1, such as 0.95; got {shown(level)}")
+    return level
+
+
+def finite_numbers(values: Any) -> NDArray[np.float64] | None:
+    """`values` as floats of at least one dimension; None when they are not all finite numbers."""
+    if isinstance(values, str | Mapping):
+        return None
+    try:
+        made = np.atleast_1d(np.asarray(values, np.float64))
+    except (TypeError, ValueError):
+        return None
+    return made if np.isfinite(made).all() else None
+
+
+def names_among(given: Any, there: Sequence[str], problem: str) -> list[str]:
+    """The names given, all of `there` for None; ArgumentError for one that is not there."""
+    names = there if given is None else [given] if isinstance(given, str) or not isinstance(given, Iterable) else given
+    names = list(names)
+    strange = [name for name in names if name not in there]
+    if strange:
+        raise ArgumentError(f"{strange[0]!r} {problem}; there are: {', '.join(there)}")
+    return names
+
+
+def _named_columns(given: Mapping[str, Any]) -> None:
+    """ArgumentError for a column that is not named by text: what holds the values belongs in the frame."""
+    for role in ("stop", "event", "start", "customer", "spell", "cluster", "weights", "offset"):
+        value = given.get(role)
+        if isinstance(value, str) or (value is None and (role not in given or role not in ("stop", "event"))):
+            continue
+        raise ArgumentError(
+            f"{role} must be the name of a column, as text; got {shown(value)}. Put the values into the frame and name "
+            f"their column: {role}='{role}'"
+        )
+
+
+def _strata(given: Any) -> tuple[str, ...]:
+    names = (given,) if isinstance(given, str) else given
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise ArgumentError(
+            f"strata must be the name of a column or a list of names, such as ['plan']; got {shown(given)}. Leave it out for "
+            "one baseline hazard"
+        )
+    return tuple(names)
 
 
 def _together(options: Options) -> None:
@@ -147,7 +202,7 @@ def _time_varying(given: Any) -> tuple[tuple[str, Tenure], ...]:
     if given is None:
         return ()
     if not isinstance(given, Mapping):
-        raise ArgumentError(f"time_varying must be {{term: 'log' | function | cuts}}; got {given!r}")
+        raise ArgumentError(f"time_varying must be {{term: 'log' | function | cuts}}; got {shown(given)}")
     return tuple((str(term), _tenure_function(str(term), value)) for term, value in given.items())
 
 
@@ -157,10 +212,26 @@ def _tenure_function(term: str, value: Any) -> Tenure:
         return value
     if callable(value):
         return value
-    cuts = np.atleast_1d(np.asarray(value, np.float64)) if not isinstance(value, Mapping) else np.empty(0)
-    if cuts.ndim != 1 or not cuts.size or not np.isfinite(cuts).all() or (np.diff(cuts) <= 0).any():
+    cuts = finite_numbers(value)
+    if cuts is None or cuts.ndim != 1 or not cuts.size or (np.diff(cuts) <= 0).any():
         raise ArgumentError(
             f"time_varying of '{term}' must be 'log', 'identity', 'sqrt', a function of tenure, or increasing cuts "
-            f"such as [90, 365]; got {value!r}"
+            f"such as [90, 365]; got {shown(value)}"
         )
     return tuple(cuts.tolist())
+
+
+def options_of_term(options: Options, formula: str, term: str, columns: Sequence[int], names: Sequence[str]) -> Options:
+    """The options of the model of one term: its own formula, and what was asked of its columns (`names`, all of the design's)."""
+    penalizer = options.penalizer
+    if isinstance(penalizer, tuple):
+        own = {term, *(names[j] for j in columns)}
+        pairs = bool(penalizer) and isinstance(penalizer[0], tuple)
+        penalizer = tuple(p for p in penalizer if p[0] in own) if pairs else tuple(penalizer[j] for j in columns)
+    return replace(
+        options,
+        formula=formula,
+        penalizer=penalizer or 0.0,
+        l1_ratio=options.l1_ratio if penalizer else 0.0,
+        time_varying=tuple(pair for pair in options.time_varying if pair[0] == term),
+    )

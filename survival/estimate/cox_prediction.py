@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from survival.errors import ArgumentError, StructureError
+from survival.errors import ArgumentError
 from survival.estimate.baseline import Paths, cumulative_hazard, survival_band
+from survival.estimate.cox_options import finite_numbers, shown
 from survival.estimate.design import Coding, formula_variables
 from survival.estimate.risk_sets import Floats, Ints
 from survival.estimate.tenure_effects import TenureCoding, cut, inner_points
@@ -121,10 +122,15 @@ def _check_paths(paths: Paths, labels: Any) -> None:
 def _given(given: float | str | None, table: pd.DataFrame, rows: Ints, origin: Floats) -> Floats:
     if given is None:
         return origin
-    by_row = isinstance(given, str)
-    values = numbers(table, str(given), "given_tenure")[rows] if by_row else np.full(origin.size, given, float)
-    if not np.isfinite(values).all():
-        raise StructureError(f"given_tenure must be a number of days; got {given!r}")
+    number = None if isinstance(given, str) else finite_numbers(given)
+    if number is not None and number.size == 1:
+        values = np.full(origin.size, number.item())
+    elif isinstance(given, str):
+        values = numbers(table, given, "given_tenure")[rows]
+    else:
+        raise ArgumentError(
+            f"given_tenure must be a number of days, or the name of a column of them; got {shown(given)}"
+        )
     if (values < origin).any():
         low = float(origin.max())
         raise ArgumentError(
@@ -136,7 +142,7 @@ def _given(given: float | str | None, table: pd.DataFrame, rows: Ints, origin: F
 def _tenures(fit: CoxFit, tenures: Sequence[float] | None) -> Floats:
     if tenures is None:
         return np.unique(fit.base.time)
-    times = np.atleast_1d(np.asarray(tenures, np.float64))
-    if times.ndim != 1 or not times.size or not np.isfinite(times).all():
-        raise ArgumentError(f"tenures must be a list of days; got {tenures!r}")
+    times = finite_numbers(tenures)
+    if times is None or times.ndim != 1 or not times.size:
+        raise ArgumentError(f"tenures must be a list of days, such as [30, 90, 365]; got {shown(tenures)}")
     return times

@@ -220,9 +220,13 @@ def _variable(frame: pd.DataFrame, name: str, known: Levels | None = ()) -> Floa
     kind = column.dtype
     if pd.api.types.is_datetime64_any_dtype(kind) or pd.api.types.is_timedelta64_dtype(kind):
         raise StructureError(f"covariate '{name}' holds dates ({kind}); give it as a number of days")
+    if pd.api.types.is_complex_dtype(kind):
+        raise _no_complex(name)
     is_text = not (pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind))
     if is_text and not isinstance(kind, pd.CategoricalDtype):
         inferred = pd.api.types.infer_dtype(column, skipna=True)
+        if inferred == "complex":
+            raise _no_complex(name)
         is_text = inferred not in (*_NUMBERS, "boolean", "empty")
     if known != () and is_text != (known is not None):
         raise ArgumentError(f"covariate '{name}' was fitted as {'text' if known else 'a number'}; now it is not")
@@ -230,9 +234,11 @@ def _variable(frame: pd.DataFrame, name: str, known: Levels | None = ()) -> Floa
         return _categories(column, name, known or ())
     if isinstance(kind, np.dtype) and kind.kind in "iubf":
         return column.to_numpy(np.float64)
-    if pd.api.types.is_complex_dtype(column) or (not is_text and inferred == "complex"):
-        raise ArgumentError(f"covariate '{name}' holds complex numbers; give its real and imaginary part as two columns")
     return pd.to_numeric(column.astype("object"), errors="coerce").to_numpy(np.float64, na_value=np.nan)
+
+
+def _no_complex(name: str) -> ArgumentError:
+    return ArgumentError(f"covariate '{name}' holds complex numbers; give its real and imaginary part as two columns")
 
 
 def in_order(levels: Iterable[str]) -> Levels:

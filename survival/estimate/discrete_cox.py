@@ -22,7 +22,7 @@ from survival.estimate.cox import prepare
 from survival.estimate.cox_data import CoxData
 from survival.estimate.cox_fit import coefficient_table
 from survival.estimate.cox_objective import profile_table
-from survival.estimate.cox_options import Options, checked_options
+from survival.estimate.cox_options import Options, checked_level, checked_options, names_among
 from survival.estimate.design import formula_variables
 from survival.estimate.hypotheses import Hypothesis, wald_test
 from survival.estimate.newton import Maximum, invert, maximise
@@ -98,22 +98,14 @@ class DiscreteFit:
 
     def profile_intervals(self, covariates: Sequence[str] | None = None, level: float | None = None) -> pd.DataFrame:
         """Profile-likelihood intervals, the periods' baseline profiled too: see `CoxFit.profile_intervals`."""
-        names = (
-            list(self.names)
-            if covariates is None
-            else [covariates]
-            if isinstance(covariates, str)
-            else list(covariates)
-        )
-        strange = [name for name in names if name not in self.names]
-        if strange:
-            raise ArgumentError(f"'{strange[0]}' is no column of this fit; there are: {', '.join(self.names)}")
+        names = names_among(covariates, self.names, "is no column of this fit")
         if self._data is None:
             raise ArgumentError("profile_intervals needs the data, which a saved fit does not carry: fit again")
         data, objective, best = self._data
         profile = Profiler(objective, best, np.zeros(len(self.names)), float(self.events))
         columns = [self.names.index(name) for name in names]
-        return profile_table(profile, names, columns, self.options.level if level is None else level, data.scale)
+        level = self.options.level if level is None else checked_level(level)
+        return profile_table(profile, names, columns, level, data.scale)
 
     def __repr__(self) -> str:
         head = (

@@ -18,7 +18,9 @@ import pandas as pd
 from scipy import linalg, stats
 
 from survival.errors import ArgumentError
+from survival.estimate.cox_options import finite_numbers, shown
 from survival.estimate.risk_sets import Floats
+from survival.estimate.tenure_effects import TenureCoding
 
 if TYPE_CHECKING:
     from survival.estimate.cox_fit import CoxFit
@@ -79,7 +81,9 @@ def wald_test(
     )
     if is_text:
         if value is not None:
-            raise ArgumentError("write the value into the hypothesis, 'a - b = 0.5', or pass a matrix")
+            raise ArgumentError(
+                f"value={shown(value)} goes with a matrix: write it into the hypothesis, 'a - b = 0.5', or pass a matrix"
+            )
         texts = [hypothesis] if isinstance(hypothesis, str) else list(hypothesis)
         matrix, values, labels = parse(texts, fit.names, fit.terms)
     else:
@@ -108,14 +112,16 @@ def _test(
 
 
 def _matrix(matrix: Any, value: Any, names: Sequence[str]) -> tuple[Floats, Floats, tuple[str, ...]]:
-    held = np.atleast_2d(np.asarray(matrix, np.float64))
-    if held.ndim != 2 or held.shape[1] != len(names) or not np.isfinite(held).all():
+    made = finite_numbers(matrix)
+    held = np.atleast_2d(np.empty(0) if made is None else made)
+    if held.ndim != 2 or held.shape[1] != len(names):
         raise ArgumentError(
-            f"hypothesis: the matrix must have {len(names)} columns, one for each of {', '.join(names)}"
+            f"hypothesis: the matrix must have {len(names)} columns of numbers, one for each of {', '.join(names)}; got "
+            f"{shown(matrix)}. Or write it as text, such as '{names[0]} = 0'"
         )
-    values = np.zeros(len(held)) if value is None else np.atleast_1d(np.asarray(value, np.float64))
-    if values.shape != (len(held),) or not np.isfinite(values).all():
-        raise ArgumentError(f"hypothesis: value must be {len(held)} numbers; got {value!r}")
+    values = np.zeros(len(held)) if value is None else finite_numbers(value)
+    if values is None or values.shape != (len(held),):
+        raise ArgumentError(f"hypothesis: value must be {len(held)} numbers, one for each row; got {shown(value)}")
     labels = [f"{_written(row, names)} = {number:g}" for row, number in zip(held, values)]
     return held, values, tuple(labels)
 
@@ -209,11 +215,15 @@ def compare_fits(*fits: CoxFit) -> pd.DataFrame:
     """Likelihood-ratio tests of nested fits, each against the one before: model, log_likelihood, df, statistic, df_change,
     p, aic; as R's anova.coxph.
 
-    Raises ArgumentError unless all are of the same data and likelihood, each with more columns than the one before,
-    and these reproduce its columns; and, as R, for robust fits.
+    The fits must be of the same data, which is for the caller to see to: what is compared is the numbers of episodes and
+    events, the days at risk, the strata, ties and firth, and the log likelihood without covariates. Raises ArgumentError where
+    these differ, unless each has more columns than the one before and these reproduce its columns (a coefficient for each
+    period of tenure those of one for all), and, as R, for robust fits.
     """
     if len(fits) < 2:
-        raise ArgumentError("compare_fits needs at least two fits")
+        raise ArgumentError(f"compare_fits needs at least two fits; got {len(fits)}")
+    for fit in fits:
+        _refuse_other(fit)
     for small, large in pairwise(fits):
         _refuse_unlike(small, large)
     df = np.array([len(fit.estimated) for fit in fits], np.float64)
@@ -222,7 +232,7 @@ def compare_fits(*fits: CoxFit) -> pd.DataFrame:
     change = np.concatenate(([np.nan], np.diff(df)))
     return pd.DataFrame(
         {
-            "model": [fit.options.formula for fit in fits],
+            "model": [_described(fit) for fit in fits],
             "log_likelihood": value,
             "df": df.astype(int),
             "statistic": statistic,
@@ -231,6 +241,26 @@ def compare_fits(*fits: CoxFit) -> pd.DataFrame:
             "aic": 2 * df - 2 * value,
         }
     )
+
+
+def _refuse_other(fit: Any) -> None:
+    if not hasattr(fit, "estimated"):
+        raise ArgumentError(
+            f"compare_fits compares fits of cox(...); got {shown(fit)}. Fits of discrete_cox: test what the larger one adds by its "
+            "hypothesis([...])"
+        )
+
+
+def _described(fit: CoxFit) -> str:
+    """The formula, and which of its terms have a coefficient that changes with tenure."""
+    changing = [f"{term} {_by_tenure(how)}" for term, how in fit.options.time_varying]
+    return ", ".join([fit.options.formula, *changing])
+
+
+def _by_tenure(how: Any) -> str:
+    if isinstance(how, tuple):
+        return f"by period of tenure (cut at {', '.join(f'{cut:g}' for cut in how)})"
+    return f"with {how if isinstance(how, str) else getattr(how, '__name__', 'a function')} of tenure"
 
 
 def _refuse_unlike(small: CoxFit, large: CoxFit) -> None:
@@ -256,17 +286,31 @@ def _refuse_unlike(small: CoxFit, large: CoxFit) -> None:
         )
     if len(large.estimated) <= len(small.estimated) or not _reproduces(small, large):
         raise ArgumentError(
-            f"compare_fits: '{small.options.formula}' is not nested in '{large.options.formula}': give them in order, each "
+            f"compare_fits: '{_described(small)}' is not nested in '{_described(large)}': give them in order, each "
             "with all columns of the one before"
         )
 
 
 def _reproduces(small: CoxFit, large: CoxFit) -> bool:
     """Whether the larger model's columns span the smaller one's; by name, and else by the data when both have them."""
-    if {small.names[j] for j in small.estimated} <= {large.names[j] for j in large.estimated}:
+    if {small.names[j] for j in small.estimated} <= _spanned(large):
         return True
     if small._data is None or large._data is None or len(small._data[0].x) != len(large._data[0].x):
         return False
     x, y = large._data[0].x, small._data[0].x
     slope = np.linalg.lstsq(x.T @ x, x.T @ y, rcond=1e-12)[0]
     return bool(np.abs(y - x @ slope).max() < 1e-6)
+
+
+def _spanned(fit: CoxFit) -> set[str]:
+    """Names of columns that are sums of the fit's: its own, and those that have a coefficient in every period of tenure."""
+    own = {fit.names[j] for j in fit.estimated}
+    if not isinstance(fit.coding, TenureCoding):
+        return own
+    base = fit.coding.base.names
+    parts = {name: [e for e in fit.coding.effects if base[e.base] == name] for name in base}
+    return own | {
+        name
+        for name, effects in parts.items()
+        if all(effect.function is None and effect.name in own for effect in effects)
+    }

@@ -34,6 +34,7 @@ class Effect:
     function: str | Callable[[Floats], Floats] | None = None
     low: float = -np.inf
     high: float = np.inf
+    term: str = ""
 
     def at(self, column: Floats, tenure: Floats) -> Floats:
         """(n,) the column at these tenures (n,)."""
@@ -41,15 +42,25 @@ class Effect:
             if self.low == -np.inf and self.high == np.inf:
                 return column
             return np.where((self.low < tenure) & (tenure <= self.high), column, 0.0)
-        with np.errstate(all="ignore"):
-            known = _FUNCTIONS[self.function] if isinstance(self.function, str) else self.function
-            values = np.asarray(known(tenure), np.float64)
+        values = self._values(tenure)
         if values.shape != tenure.shape or not np.isfinite(values).all():
-            raise ArgumentError(
-                f"time_varying: the function of '{self.name}' must give one finite number for each tenure; tenures are "
-                f"{tenure.min():g} to {tenure.max():g}"
-            )
+            raise self._refusal(tenure, "")
         return column * values
+
+    def _values(self, tenure: Floats) -> Floats:
+        known = _FUNCTIONS[self.function] if isinstance(self.function, str) else self.function
+        assert known is not None
+        try:
+            with np.errstate(all="ignore"):
+                return np.asarray(known(tenure), np.float64)
+        except Exception as error:  # the user's own code
+            raise self._refusal(tenure, f" It ended in {type(error).__name__}: {error}") from error
+
+    def _refusal(self, tenure: Floats, why: str) -> ArgumentError:
+        return ArgumentError(
+            f"time_varying: the function of '{self.name}' (term '{self.term}') must take an array of tenures and give one "
+            f"finite number for each tenure, from {tenure.min():g} to {tenure.max():g}.{why}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +86,16 @@ class TenureCoding:
         """The p columns (n,) of the model from the formula's, at these tenures (n,)."""
         return [effect.at(columns[effect.base], tenure) for effect in self.effects]
 
+    def of_term(self, term: str) -> Coding | TenureCoding:
+        """See `Coding.of_term`; a plain coding when this term's coefficients do not change."""
+        base = self.base.of_term(term)
+        effects = [self.effects[j] for j in self.terms[term]]
+        if all(effect.name in base.names for effect in effects):
+            return base
+        place = {column: i for i, column in enumerate(self.base.terms[term])}
+        own = tuple(replace(effect, base=place[effect.base]) for effect in effects)
+        return TenureCoding(base, own, {term: tuple(range(len(own)))}, self.cuts)
+
     def grid(self, event_times: Floats) -> Floats:
         """Where covariates change with tenure."""
         return np.unique(event_times) if self.cuts is None else np.array(self.cuts)
@@ -93,7 +114,7 @@ def by_tenure(coding: Coding, varying: Sequence[tuple[str, Tenure]]) -> TenureCo
     for term, columns in coding.terms.items():
         first = len(effects)
         for j in columns:
-            effects += _effects(j, coding.names[j], asked.get(term))
+            effects += [replace(effect, term=term) for effect in _effects(j, coding.names[j], asked.get(term))]
         terms[term] = tuple(range(first, len(effects)))
     periods = [value for value in asked.values() if isinstance(value, tuple)]
     cuts = tuple(sorted({cut for value in periods for cut in value})) if len(periods) == len(asked) else None
