@@ -15,7 +15,17 @@ from survival.estimate.discrete_cox import discrete_cox
 from survival.estimate.hypotheses import compare_fits
 from survival.estimate.risk_groups import risk_groups
 from survival.flows.frames import episode_arrays, flows_of
-from tests.test_cox_errors import people
+
+
+def people(n: int = 300) -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    x, flag = rng.normal(size=n), rng.integers(0, 2, n)
+    wait = np.ceil(rng.exponential(20 * np.exp(-0.5 * x - 0.3 * flag)))
+    stop = np.minimum(wait, rng.integers(5, 40, n))
+    frame = pd.DataFrame(
+        {"customer": np.arange(n), "start": 0.0, "stop": stop, "event": wait <= stop, "x": x, "flag": flag}
+    )
+    return frame.assign(plan=rng.choice(["basic", "pro", "trial"], n))
 
 
 @pytest.fixture(scope="module")
