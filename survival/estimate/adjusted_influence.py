@@ -68,7 +68,7 @@ class RobustVariance:
 
     @property
     def _total(self) -> Floats:
-        return cumulative(self.at.moments.d2) * self._unit
+        return cumulative(self.at.moments.d2, self.data.sets) * self._unit
 
     def _changes(self, begin: float) -> list[Changes]:
         """Of each stratum, the steps of W as constant + slope · A, for the rows that are at risk after `begin`."""

@@ -14,6 +14,7 @@ from scipy import stats
 from survival.estimate.partial_likelihood import Likelihood
 from survival.estimate.risk_sets import Floats, Ints, RiskSets
 from survival.estimate.slot_index import SlotIndex
+from survival.estimate.strata_sums import before
 
 _CELLS = 2_000_000  # path pieces x tenures x covariates alive at a time
 
@@ -76,11 +77,10 @@ def at_zero(
         risk = np.exp(zero @ beta + offset)
         start = np.flatnonzero(np.concatenate(([True], np.diff(base.stratum) != 0)))
         lengths = np.diff(np.append(start, base.stratum.size))
+        last = np.repeat(start + lengths - 1, lengths)
 
         def within(values: Floats) -> Floats:
-            total = np.cumsum(values, axis=0)
-            before = np.concatenate((np.zeros_like(total[:1]), total))[start]
-            return total - np.repeat(before, lengths, axis=0)
+            return before(values, last) + values
 
         cumulative = within(base.hazard)
         slope = within(base.mean_hazard) - cumulative[:, None] * zero

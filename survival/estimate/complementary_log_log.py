@@ -89,7 +89,7 @@ class DiscreteTime:
         own = point.hazard * at.sums.s0 - sums_by(slot, bend, sets.slots)
         cross = point.hazard[:, None] * at.sums.s1
         np.subtract.at(cross, slot, bend[:, None] * x[row])
-        weight = at.risk * exposure(sets, cumulative(point.hazard))
+        weight = at.risk * exposure(sets, cumulative(point.hazard, sets))
         np.subtract.at(weight, row, bend)
         live = point.hazard > 0
         mean = np.where(live[:, None], cross / np.where(live, own, 1.0)[:, None], 0.0)
@@ -100,7 +100,7 @@ class DiscreteTime:
         """(n, p) each row's term of the score of beta, per unit of weight, with the periods' own solved out; of episodes."""
         sets, x, at = self.partial.sets, self.partial.x, point.likelihood
         mean = self.curvature(point).mean
-        total, held = cumulative(point.hazard), cumulative(point.hazard[:, None] * mean)
+        total, held = cumulative(point.hazard, sets), cumulative(point.hazard[:, None] * mean, sets)
         begin, end = sets.bounds()
         result = -at.risk[:, None] * (x * (total[end] - total[begin])[:, None] - (held[end] - held[begin]))
         row, slot = sets.event_row, sets.event_slot

@@ -22,7 +22,7 @@ from survival.estimate.objectives import CoxPoint, Objective, Partial, PartialPo
 from survival.estimate.partial_likelihood import Likelihood
 from survival.estimate.residuals import robust_meat
 from survival.estimate.risk_sets import Floats, Ints
-from survival.estimate.warm_start import ENOUGH, Preview, samples_of
+from survival.estimate.warm_start import ENOUGH, SETTLED, Preview, samples_of
 from survival.findings import Finding
 
 Start = tuple[Objective, CoxPoint, Floats]  # what is maximised, its point at beta = 0, and the information (p, p) there
@@ -132,7 +132,12 @@ def _preview(data: CoxData, objective: Objective) -> dict[str, Any]:
     samples = [Partial(*sample) for sample in samples_of(data.sets, data.x, data.offset)]
     if not samples:
         return {}
-    return {"propose": Preview(samples, float(data.sets.event_total.sum())), "enough": ENOUGH}
+    low, high = data.range()
+
+    def settled(step: Floats) -> bool:  # no row's risk changes by more: a rare flag's is far from 0 on the inner scale
+        return float(np.abs(step) @ (high - low)) <= SETTLED
+
+    return {"propose": Preview(samples, float(data.sets.event_total.sum())), "enough": ENOUGH, "settled": settled}
 
 
 def _finding(name: str, error: EstimationError) -> Finding:

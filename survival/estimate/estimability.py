@@ -132,8 +132,7 @@ def tells_apart(sets: RiskSets, x: Floats, direction: Floats) -> bool:
         return False
     if sets.episodes:
         row, begin, end = _intervals(sets)
-        end = end.copy()
-        end[sets.event_row] -= 1
+        end = end - np.isin(row, sets.event_row)
         highest = _largest(begin, end, z[row], sets.slots)
     else:
         staying = np.cumsum(sets.moves.toarray(), axis=0)
@@ -149,11 +148,12 @@ def leading(direction: Floats) -> Floats:
 
 
 def _intervals(sets: RiskSets) -> tuple[Ints, Ints, Ints]:
-    """Design row and slots [a, b) of each stretch at risk."""
+    """Design row and slots [a, b) of each stretch at risk; rows of weight 0 are nobody."""
     n = sets.rows
     if sets.episodes:
         begin, end = sets.bounds()
-        return np.arange(n), begin.astype(np.intp), end.astype(np.intp)
+        row = np.flatnonzero(sets.weight > 0)
+        return row, begin[row].astype(np.intp), end[row].astype(np.intp)
     row = np.repeat(np.arange(n), np.diff(sets.moves.indptr))
     order = np.lexsort((sets.moves.indices, row))
     slot, row = sets.moves.indices[order].astype(np.intp), row[order]

@@ -65,8 +65,8 @@ class Firth:
 def penalty_gradient(sets: RiskSets, x: Floats, at: Likelihood, inverse: Floats) -> Floats:
     """(p,) gradient of ½ log det information, from the inverse information (p, p)."""
     m, s1, e1 = at.moments, at.sums.s1, at.sums.e1
-    weight = at.risk * exposure(sets, cumulative(m.d1))
-    means = at.risk[:, None] * exposure(sets, cumulative(m.d2[:, None] * s1 - m.d2c[:, None] * e1))
+    weight = at.risk * exposure(sets, cumulative(m.d1, sets))
+    means = at.risk[:, None] * exposure(sets, cumulative(m.d2[:, None] * s1 - m.d2c[:, None] * e1, sets))
     if sets.tied.size:
         row, slot = sets.event_row[sets.tied], sets.event_slot[sets.tied]
         mass = sets.event_weight[sets.tied] * at.risk[row]

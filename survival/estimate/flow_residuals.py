@@ -44,8 +44,8 @@ def by_pattern(data: CoxData, at: Likelihood) -> Sums:
     s1, e1 = at.sums.s1, at.sums.e1
     row, slot, weight, n = sets.event_row, sets.event_slot, sets.event_weight, sets.rows
     events = sums_by(row, weight, n)
-    expected = risk * (exposure(sets, cumulative(m.d1)) - sums_by(row, weight * m.d1c[slot], n))
-    means = exposure(sets, cumulative(m.d2[:, None] * s1 - m.d2c[:, None] * e1)) * risk[:, None]
+    expected = risk * (exposure(sets, cumulative(m.d1, sets)) - sums_by(row, weight * m.d1c[slot], n))
+    means = exposure(sets, cumulative(m.d2[:, None] * s1 - m.d2c[:, None] * e1, sets)) * risk[:, None]
     tied = (m.d2c[:, None] * s1 - m.d2cc[:, None] * e1)[slot] * risk[row, None]
     np.subtract.at(means, row, weight[:, None] * (tied + mean_at_events(at, sets)[slot]))
     martingale = events - expected

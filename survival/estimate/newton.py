@@ -15,7 +15,7 @@ from survival.estimate.risk_sets import Floats
 LIKELIHOOD_TOLERANCE = 1e-9  # relative change of the log likelihood, as R's coxph.control
 _DECREMENT = 1e-18  # score' information^-1 score per event; one last step from here is exact to rounding
 NOISE = 1e-9  # a decrement this small that no longer falls is rounding
-_HALVINGS = 30
+_HALVINGS = 60  # far from the maximum, where an offset has left no curvature, a step may be 1e10 too long
 _PROPOSALS = 3  # first steps that may be proposed
 _CLOSE = 1e-8  # decrement per event below which Newton's own step is as good as any
 _SLOW = 0.05  # Newton's decrement falls quadratically; when it only falls by a factor, beta runs away
@@ -70,12 +70,14 @@ def maximise(
     noise: float = NOISE,
     propose: Callable[[Floats, Floats, Floats], Floats | None] | None = None,
     enough: float = _DECREMENT,
+    settled: Callable[[Floats], bool] = lambda step: True,
 ) -> Maximum[P]:
     """Maximise log_likelihood(beta) - Σ ridge/2 beta² from `null`, for most models beta = 0.
 
     ridge: a number, or (p,). events: how many there are, the unit of the score's size.
     propose: (beta, gradient, information) -> a better step than Newton's, or None; it is taken for the first steps where the
-    likelihood does not fall. enough: score' information^-1 score per event from which the last step is free.
+    likelihood does not fall. enough: score' information^-1 score per event from which the last step is free, if the information
+    is `settled`: what the step (p,) would change of it is too little to matter.
     Stops when the log likelihood changes by less than 1e-9, relatively, and the scaled score is small. While
     beta moves on a flat likelihood, `separated` is asked whether the step (p,) is a direction in which the
     likelihood never falls. Raises ConvergenceError when it does not get there.
@@ -90,7 +92,7 @@ def maximise(
         flat = change <= LIKELIHOOD_TOLERANCE
         if not decrement >= 0:
             break  # the information is no longer positive definite: rounding has eaten it
-        if decrement <= last:
+        if decrement <= _DECREMENT * max(events, 1.0) or (decrement <= last and settled(step)):
             return Maximum(at.beta + step, at, info, null, null_information, iteration, False, step)
         if flat and decrement <= noise and decrement > 0.25 * previous:
             return Maximum(at.beta, at, info, null, null_information, iteration, separated(step), step)

@@ -83,6 +83,7 @@ def start_of(objective: Objective, p: int) -> CoxPoint:
     null = objective.evaluate(np.zeros(p))
     if null is None:
         raise ArgumentError(
-            "the covariates or offsets are too large for arithmetic: divide them by their unit (thousands, millions)"
+            "the covariates or offsets are too large for arithmetic, or relative risks differ by billions among customers who "
+            "enter late: divide them by their unit (thousands, millions), and look for extreme offsets"
         )
     return null

@@ -20,10 +20,12 @@ from scipy import sparse
 
 from survival.estimate.parallel import over_rows
 from survival.estimate.risk_sets import Floats, RiskSets, sums_by
+from survival.estimate.strata_sums import after, before
 
 BLOCK = 8192  # rows whose weighted copy is alive at a time: stays in cache
 _PASS_VALUES = 327_680  # values of x in a block of the pass that sums risks
 _SMALLEST = 1e-150  # risk sums whose inverse square overflows below it
+_DIGITS = 1e-6  # of a sum over a risk set that must be left
 _OVERFLOW = 50.0  # linear predictors above this are shifted down before exp
 
 
@@ -83,6 +85,8 @@ def evaluate(
         if top <= _OVERFLOW:
             s0, s1, e0, e1 = moved
             sums = RiskSums(_at_risk(s0, sets), _at_risk(s1, sets), e0, e1)
+            if _lost(s0, sums.s0, sets):
+                return None
         else:  # start again with the largest linear predictor at 0
             shift = float((x @ beta if offset is None else x @ beta + offset).max())
     offsets = 0.0 if offset is None else float(sets.event_weight @ offset[sets.event_row])
@@ -192,12 +196,18 @@ def _at_risk(moved: Floats, sets: RiskSets) -> Floats:
     """
     # By position and not by subtraction: a slot may move a million times what is still there after it.
     total = np.empty(moved.shape)
-    later = np.zeros(len(moved), np.longdouble)
     columns = moved.reshape(len(moved), -1)
     for j, column in enumerate(columns.T):  # one at a time: K x p in extended precision would be as long as the data
-        np.cumsum(column[:0:-1], dtype=np.longdouble, out=later[-2::-1])
-        np.subtract(later[sets.last_slot], later, out=total.reshape(columns.shape)[:, j], casting="same_kind")
+        later = after(column, sets.last_slot, np.longdouble)
+        np.subtract(0.0, later, out=total.reshape(columns.shape)[:, j], casting="same_kind")
     return total
+
+
+def _lost(moved: Floats, s0: Floats, sets: RiskSets) -> bool:
+    """Whether a sum over a risk set (K,) has lost its digits beside what enters later and leaves: with late entry, and risks that
+    differ by a factor of billions. Without late entry nothing is subtracted."""
+    traffic, at = after(np.abs(moved), sets.last_slot), sets.event_slots
+    return bool((np.finfo(np.float64).eps * traffic[at] > _DIGITS * s0[at]).any())
 
 
 def tie_moments(sets: RiskSets, s0: Floats, e0: Floats) -> TieMoments | None:
@@ -229,7 +239,7 @@ def information(sets: RiskSets, x: Floats, at: Likelihood, time_weight: Floats |
     """(p, p) observed information; with time_weight g (K,) the sum over event times of g_k V_k."""
     g = np.ones(sets.slots) if time_weight is None else time_weight
     m = at.moments
-    return less_between(_gram(sets, x, at.risk, cumulative(g * m.d1), g * m.d1c), at, g)
+    return less_between(_gram(sets, x, at.risk, cumulative(g * m.d1, sets), g * m.d1c), at, g)
 
 
 def less_between(total: Floats, at: Likelihood, g: Floats) -> Floats:
@@ -243,11 +253,9 @@ def less_between(total: Floats, at: Likelihood, g: Floats) -> Floats:
     return (total + total.T) / 2
 
 
-def cumulative(by_slot: Floats) -> Floats:
-    """(K, ...) sum over the slots before k, so that a difference at [a, b) is the sum over the slots a..b-1."""
-    total = np.zeros_like(by_slot)
-    np.cumsum(by_slot[:-1], axis=0, out=total[1:])
-    return total
+def cumulative(by_slot: Floats, sets: RiskSets) -> Floats:
+    """(K, ...) sum over the slots of the stratum before k, so that a difference at [a, b) is the sum over the slots a..b-1."""
+    return before(by_slot, sets.last_slot)
 
 
 def exposure(sets: RiskSets, total: Floats) -> Floats:

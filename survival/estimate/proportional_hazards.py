@@ -16,6 +16,7 @@ from survival.errors import ArgumentError
 from survival.estimate.newton import invert
 from survival.estimate.partial_likelihood import Likelihood, information
 from survival.estimate.risk_sets import Floats, RiskSets
+from survival.estimate.strata_sums import before
 
 TRANSFORMS = ("km", "identity", "log", "rank")
 SPLINE_DF = 4  # as R's plot.cox.zph
@@ -74,23 +75,23 @@ def score_test(
     u = (sets.event_weight * g[sets.event_slot]) @ x[sets.event_row]
     u = u - (g * m.d1) @ s1 + (g * m.d1c) @ e1
     variance = second - cross @ invert(first) @ cross
-    before = np.maximum(np.diag(second), _rounding(sets, x, at, g * g) / _TESTABLE)
+    unit = np.maximum(np.diag(second), _rounding(sets, x, at, g * g) / _TESTABLE)
     groups = [[j] for j in range(u.size)] if groups is None else groups
     parts = [list(group) for group in groups] + [list(range(u.size))]
-    tests = [_quadratic(u[part], variance[np.ix_(part, part)], before[part]) for part in parts]
+    tests = [_quadratic(u[part], variance[np.ix_(part, part)], unit[part]) for part in parts]
     statistic, df = np.array(tests).T
     return ScoreTest(statistic, df, stats.chi2.sf(statistic, df))
 
 
-def _quadratic(u: Floats, variance: Floats, before: Floats) -> tuple[float, float]:
+def _quadratic(u: Floats, variance: Floats, unprojected: Floats) -> tuple[float, float]:
     """u' variance^-1 u and its rank, over what can be told from rounding; NaN and 0 when nothing can.
 
-    before (q,): the variances before the score part was projected out, the unit of the rounding.
+    unprojected (q,): the variances before the score part was projected out, the unit of the rounding.
     """
-    keep = np.flatnonzero(np.diag(variance) > _TESTABLE * before)
+    keep = np.flatnonzero(np.diag(variance) > _TESTABLE * unprojected)
     if not keep.size:
         return np.nan, 0.0
-    u, variance, unit = u[keep], variance[np.ix_(keep, keep)], np.sqrt(before[keep])
+    u, variance, unit = u[keep], variance[np.ix_(keep, keep)], np.sqrt(unprojected[keep])
     size, direction = np.linalg.eigh(variance / np.outer(unit, unit))
     there = size > _TESTABLE
     if there.all():
@@ -101,9 +102,10 @@ def _quadratic(u: Floats, variance: Floats, before: Floats) -> tuple[float, floa
 
 def _rounding(sets: RiskSets, x: Floats, at: Likelihood, g: Floats) -> Floats:
     """(p,) by how much the diagonal of the information with time weights g (K,) may be off: a row's exposure is a difference of
-    sums over all earlier times."""
-    weight = at.risk * (sets.weight if sets.episodes else np.asarray(abs(sets.moves).sum(axis=0)).ravel())
-    return 8 * np.finfo(np.float64).eps * float(g @ at.moments.d1) * np.einsum("i,ij,ij->j", weight, x, x)
+    sums over all earlier times of its stratum."""
+    total = before(g * at.moments.d1, sets.last_slot)[sets.last_slot]
+    weight = sets.weight * total[sets.bounds()[0]] if sets.episodes else abs(sets.moves).T @ total
+    return 8 * np.finfo(np.float64).eps * np.einsum("i,ij,ij->j", at.risk * weight, x, x)
 
 
 def smooth(g: Floats, residual: Floats, variance: float, grid: Floats, level: float) -> tuple[Floats, Floats, Floats]:

@@ -22,7 +22,7 @@ from survival.estimate.risk_sets import Floats, Ints, RiskSets
 def martingale(sets: RiskSets, at: Likelihood) -> Floats:
     """(n,) events minus expected events of each episode, per unit of weight."""
     begin, end = sets.bounds()
-    total = cumulative(at.moments.d1)
+    total = cumulative(at.moments.d1, sets)
     residual = -at.risk * (total[end] - total[begin])
     row, slot = sets.event_row, sets.event_slot
     residual[row] += 1.0 + at.risk[row] * at.moments.d1c[slot]
@@ -154,18 +154,18 @@ class ScoreTerms:
 def score_terms(sets: RiskSets, at: Likelihood) -> ScoreTerms:
     """Of the likelihood `at` its maximum."""
     m, s1, e1 = at.moments, at.sums.s1, at.sums.e1
-    mean_hazard = cumulative(m.d2[:, None] * s1 - m.d2c[:, None] * e1)
+    mean_hazard = cumulative(m.d2[:, None] * s1 - m.d2c[:, None] * e1, sets)
     tied_mean = m.d2c[:, None] * s1 - m.d2cc[:, None] * e1
     table = np.concatenate((mean_hazard, tied_mean, mean_at_events(at, sets)))
-    return ScoreTerms(cumulative(m.d1), m.d1c, table)
+    return ScoreTerms(cumulative(m.d1, sets), m.d1c, table)
 
 
 def _score_blocks(sets: RiskSets, x: Floats, at: Likelihood, order: Ints | None) -> Iterator[tuple[int, Floats]]:
     """Score residuals (rows, p) block by block, in row order or in `order`, each with its first position."""
     begin, end = sets.bounds()
     m, s1, e1 = at.moments, at.sums.s1, at.sums.e1
-    hazard = cumulative(m.d1)
-    mean_hazard = cumulative(m.d2[:, None] * s1 - m.d2c[:, None] * e1)
+    hazard = cumulative(m.d1, sets)
+    mean_hazard = cumulative(m.d2[:, None] * s1 - m.d2c[:, None] * e1, sets)
     mean = mean_at_events(at, sets)
     tied_mean = m.d2c[:, None] * s1 - m.d2cc[:, None] * e1
     slot_of = np.full(x.shape[0], -1, np.int32)

@@ -10,17 +10,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from survival.errors import ArgumentError
 from survival.estimate.cox_data import CoxData
 from survival.estimate.cox_fit import CoxFit
+from survival.estimate.cox_options import shown
 from survival.estimate.customer_residuals import held
 from survival.estimate.partial_likelihood import Likelihood, cumulative
 from survival.estimate.piecewise import poisson_limits
 from survival.estimate.risk_sets import Floats, Ints, sums_by
+from survival.estimate.strata_sums import after
 
 GROUPS, EVENTS_A_GROUP = 10, 40  # May & Hosmer: as many groups as there are 40 events for
 PERIODS, EVENTS_A_CELL = 3, 10
@@ -67,8 +71,10 @@ def risk_groups(fit: CoxFit, groups: int | None = None, periods: int | None = No
     """Compare churns seen and expected by risk and tenure. groups: at most, of about as many expected churns each (default:
     by the number of events, 2 to 10). periods: of about as many events each (default 1 to 3).
 
-    Variance of the test: the model's. Raises ArgumentError for a fit from flows.
+    Variance of the test: the model's. Raises ArgumentError for a fit from flows, fewer than 2 groups and fewer than 1 period.
     """
+    _refuse_number("groups", groups, 2)
+    _refuse_number("periods", periods, 1)
     data, at = held(fit, "the comparison by risk")
     events = float(data.sets.deaths.sum())
     wanted = groups or int(np.clip(events // EVENTS_A_GROUP, 2, GROUPS))
@@ -91,6 +97,14 @@ def risk_groups(fit: CoxFit, groups: int | None = None, periods: int | None = No
         _test([_Window(*whole)], inverse),
         _test(windows, inverse) if len(windows) > 1 else None,
     )
+
+
+def _refuse_number(name: str, given: Any, least: int) -> None:
+    is_whole = isinstance(given, int | np.integer) and not isinstance(given, bool)
+    if given is not None and not (is_whole and given >= least):
+        raise ArgumentError(
+            f"{name} must be a whole number of at least {least}; got {shown(given)}. Leave it out to have it chosen by the number of events"
+        )
 
 
 def group_of(data: CoxData, at: Likelihood, groups: int) -> Ints:
@@ -122,16 +136,12 @@ def group_sums(data: CoxData, at: Likelihood, group: Ints, size: int) -> tuple[F
     for g in range(size):
         mine = np.flatnonzero(group == g)
         mass = sets.weight[mine] * at.risk[mine]
-        s0[:, g] = cumulative_at_risk(sums_by(begin[mine], mass, sets.slots) - sums_by(end[mine], mass, sets.slots))
+        net = sums_by(begin[mine], mass, sets.slots) - sums_by(end[mine], mass, sets.slots)
+        s0[:, g] = np.maximum(-after(net, sets.last_slot, np.longdouble), 0.0)  # tiny negative rests of rounding are 0
         there = group[row] == g
         own = sets.event_weight[sets.tied][there] * at.risk[row[there]]
         e0[:, g] = sums_by(sets.event_slot[sets.tied][there], own, sets.slots)
     return s0, e0
-
-
-def cumulative_at_risk(net: Floats) -> Floats:
-    """(K,) sums over who is at risk, from what enters and leaves at each slot; tiny negative rests of rounding are 0."""
-    return np.maximum(np.cumsum(net), 0.0)
 
 
 def _window(
@@ -159,7 +169,7 @@ def _expected(data: CoxData, at: Likelihood, inside: np.ndarray) -> Floats:
     """(n,) churns expected of each episode at the slots `inside` (K,): its weight in the information."""
     sets, m = data.sets, at.moments
     begin, end = sets.bounds()
-    total = cumulative(np.where(inside, m.d1, 0.0))
+    total = cumulative(np.where(inside, m.d1, 0.0), sets)
     due = at.risk * (total[end] - total[begin]) * sets.weight
     row, slot = sets.event_row[sets.tied], sets.event_slot[sets.tied]
     tied = np.where(inside, m.d1c, 0.0)[slot]

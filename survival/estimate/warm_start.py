@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 WORTH = 100_000  # rows below which a pass over all is cheap enough
 ENOUGH = 1e-14  # decrement per event from which the last step leaves 1e-14 of the coefficients, 1e-8 of their errors
+SETTLED = 2e-6  # relative change of a row's risk by the last step, and so of the information, that may be left
 _STRIDES = (101, 10)  # a first guess on one row in a hundred, then one in ten
 _EVENTS = 30  # sampled events per coefficient below which a sample tells nothing
 _FAR = 1e-2  # squared length of a step, per event, above which the small sample goes first
 _INNER = 6
-_SETTLED = 1e-3  # squared length of the last inner step, relative to the whole step
+_INNER_SETTLED = 1e-3  # squared length of the last inner step, relative to the whole step
 
 
 class Preview:
@@ -62,7 +63,7 @@ class Preview:
             if more is None:
                 return None
             step = step + more
-            if more @ information @ more <= _SETTLED * (step @ information @ step):
+            if more @ information @ more <= _INNER_SETTLED * (step @ information @ step):
                 return step
         return None
 
