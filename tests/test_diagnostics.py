@@ -140,13 +140,24 @@ def test_influence_is_said_with_how_it_was_found() -> None:
     assert "without each of the 3 strongest customers" in words.influence_sentences(
         [moved()], {}, customers=900, events=300, refits=3
     )[0]  # fmt: skip
-    assert words.influence_title([moved(), moved(change=0.23)]) == "No customer moves a hazard ratio by more than 23%"
+    assert words.influence_title([moved(), moved(change=-0.04)]) == "No customer moves a hazard ratio by more than 4%"
+    assert words.influence_title([moved(), moved(change=0.23)]) == "One customer moves a hazard ratio by 23%"
+    other = moved(conclusion_without="unclear")
+    assert words.influence_title([other, other]).endswith("by more than 1.2%, but 1 conclusion rests on one customer")
+    two = [moved(change=0.5), other, {**other, "covariate": "y"}]
+    assert words.influence_title(two) == "One customer moves a hazard ratio by 50%; 2 conclusions rest on one customer"
+    assert words.influence_sentences(two, {"x": "usage"}, customers=900, events=300, refits=0)[0].startswith(
+        "Leaving out one customer moves the hazard ratio of usage by 50%, and no other by more ("
+    )
 
 
 def test_a_conclusion_that_rests_on_one_customer_is_named() -> None:
     rows = [moved(), moved(customer="c7", conclusion_without="unclear", in_errors=0.9), moved(change=np.nan)]
     said = words.influence_sentences(rows, {"x": "usage"}, customers=60, events=20, refits=0)
-    assert "usage would be unclear instead of higher without customer c7 (approximately)" in said[1]
+    assert (
+        "the ratio of usage would be not clearly different from 1 instead of clearly above 1 without customer c7 (approximately)"
+        in said[1]
+    )
     assert "One customer alone moves the coefficient of usage by more than 0.5 standard errors" in said[2]
     assert said[3] == "With 20 churns, each of them weighs much."
     hidden = words.influence_sentences(
@@ -156,7 +167,7 @@ def test_a_conclusion_that_rests_on_one_customer_is_named() -> None:
         events=90,
         refits=1,
     )
-    assert "x would be lower instead of higher without one customer." in hidden[1]
+    assert "the ratio of x would be clearly below 1 instead of clearly above 1 without one customer." in hidden[1]
 
 
 def group_rows(*pairs: tuple[float, float], **given: Any) -> list[dict[str, Any]]:

@@ -228,7 +228,7 @@ def test_the_report_holds_all_of_it(project: Path) -> None:
     assert "a likelihood-ratio test is not valid: the likelihood does not know" in text  # the footnote of the table
     tested = read_csv(folder / "tables" / "interactions_cancellation.csv")
     assert len(tested) == len(tested.drop_duplicates(["subgroup", "covariate"])) > 6
-    assert "The model was fitted again with covariates read every 14 days and churn: inactivity." in text
+    assert "The model was fitted again with covariates read every 14 days and churn defined as inactivity." in text
     assert set(read_csv(folder / "tables" / "subgroups.csv")["subgroup"]) == {"plan", "segment", "overdue"}
     assert len(read_csv(folder / "tables" / "sensitivity.csv")) == 3 * 5
     for name in ("subgroups_cancellation_plan", "subgroups_cancellation_segment", "sensitivity_cancellation"):
@@ -355,7 +355,7 @@ SENTENCES = {
     "a conclusion that depends on a setting": (
         sensitivity_sentence([CONFIGURED, setting("churn: silence", 0.7, 0.5, 0.9), setting("x", 1.4, 1.1, 1.8)], TICKETS, {}),
         "For customers with two or more open tickets the conclusion changes: HR 1.50 (1.20–1.90) as configured, 0.70 (0.50–0.90) with "
-        "churn: silence.",
+        "churn defined as silence.",
     ),
     "one that does not": (sensitivity_sentence([CONFIGURED, setting("x", 1.4, 1.1, 1.8)], TICKETS, {}), ""),
     "settings, all stands": (

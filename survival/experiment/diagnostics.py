@@ -144,7 +144,7 @@ def strongest(study: Study, made: Models) -> Strongest:
                 "change": np.exp(without - coefficient[j]) - 1, "refitted": refitted,
                 "conclusion": _conclusion(coefficient[j], spread[j]), "conclusion_without": _conclusion(without, spread[j]),
             })  # fmt: skip
-    return Strongest(pd.DataFrame(rows, columns=INFLUENCE), _spread_of(influence), len(refits))
+    return Strongest(pd.DataFrame(rows, columns=INFLUENCE), _spread_of(influence, coefficient, refits), len(refits))
 
 
 def _extreme(dfbeta: np.ndarray) -> list[int]:
@@ -196,11 +196,18 @@ def _conclusion(coefficient: float, spread: float) -> str:
     return conclusion({"hazard_ratio": ratio, "ci_lower": low, "ci_upper": high})
 
 
-def _spread_of(influence: Influence) -> pd.DataFrame:
+def _spread_of(influence: Influence, coefficient: np.ndarray, refits: dict[Any, dict[str, float]]) -> pd.DataFrame:
+    """Quantiles of dfbeta in standard errors, and the ends of the change of the ratio: refitted where that was done."""
     columns = range(len(influence.names))  # one at a time: no second array of customers x covariates
     quantiles = np.array([np.quantile(influence.dfbeta[:, j], [0, 0.01, 0.5, 0.99, 1]) for j in columns]).T
     quantiles = quantiles / influence.standard_error
-    change = np.sort(np.exp(-quantiles[[0, 4]] * influence.standard_error) - 1, axis=0)
+    known = {who: int(np.flatnonzero(influence.customer == who)[0]) for who in refits}
+    change = np.empty((2, len(influence.names)))
+    for j, name in enumerate(influence.names):
+        moved = -influence.dfbeta[:, j]
+        for who, i in known.items():
+            moved[i] = refits[who].get(name, np.nan) - coefficient[j]
+        change[:, j] = np.expm1([np.nanmin(moved), np.nanmax(moved)])
     return pd.DataFrame(
         {
             "covariate": list(influence.names),

@@ -20,6 +20,7 @@ from survival.report.detail_wording import (
     period_sentence,
     sensitivity_sentence,
     sensitivity_summary,
+    setting,
     subgroup_summary,
 )
 from survival.report.diagnostics_captions import sample
@@ -201,7 +202,7 @@ def _sensitivity(study: Study, made: Models, frame: pd.DataFrame) -> list[Block]
     variants = [str(v) for v in pd.unique(frame["value"]) if v != AS_CONFIGURED]
     total = int(frame["covariate"].nunique())
     firsts = frame.groupby("value", sort=False)[["customers", "events"]].first()
-    sizes = "; ".join(f"{v}: {sample(n, churns)[:-1]}" for v, n, churns in firsts.itertuples(name=None))
+    sizes = "; ".join(f"{setting(str(v))}: {sample(n, churns)[:-1]}" for v, n, churns in firsts.itertuples(name=None))
     finding = (
         f"{len(facts)} of {total} conclusions depend{'s' if len(facts) == 1 else ''} on a setting"
         if facts

@@ -84,6 +84,11 @@ def subgroup_summary(tests: int, raw: int, clear: int) -> str:
     return text
 
 
+def setting(value: str) -> str:
+    """A `value` of sensitivity.csv within a sentence: 'churn: silence' as 'churn defined as silence'."""
+    return f"churn defined as {value.removeprefix('churn: ')}" if value.startswith("churn: ") else value
+
+
 def sensitivity_sentence(rows: Sequence[Mapping[str, Any]], phrase: Phrase | None, labels: Mapping[str, str]) -> str:
     """Where one covariate's conclusion is another than as configured; '' where it stands.
 
@@ -95,13 +100,13 @@ def sensitivity_sentence(rows: Sequence[Mapping[str, Any]], phrase: Phrase | Non
     if not changed:
         return ""
     start = about(str(first["covariate"]), phrase, labels)
-    said = listed([f"{_ratio(r)} with {r['value']}" for r in changed])
+    said = listed([f"{_ratio(r)} with {setting(str(r['value']))}" for r in changed])
     return f"{start} the conclusion changes: HR {_ratio(first)} as configured, {said}."
 
 
 def sensitivity_summary(covariates: int, changed: int, variants: Sequence[str]) -> str:
     """Whether the conclusions stand under all other settings."""
-    tried = f"The model was fitted again with {listed(list(variants))}."
+    tried = f"The model was fitted again with {listed([setting(v) for v in variants])}."
     if not changed:
         return f"{tried} No conclusion changes: each ratio that could be compared is on the same side of 1, or as unclear, as before."
     stands = covariates - changed

@@ -25,11 +25,12 @@ def form_caption(whom: str, level: float, robust: bool) -> str:
 def influence_caption(whom: str, robust: bool, refits: int) -> str:
     """Of the influence of customers."""
     exact = f"filled: the model was refitted without them, {count(refits)} in all" if refits else "none was refitted"
+    right = "from the refitted model where there is one, else from dfbeta" if refits else "from dfbeta"
     return (
         f"{whom} dfbeta: first-order change of a coefficient between all customers and all but one, summed over the customer's "
         f"episodes, in standard errors ({_variance(robust)} variance). Bar: 1st to 99th hundredth of customers; line: smallest to "
-        f"largest; dots: the strongest customers of each covariate ({exact}). Right: by how much the hazard ratio would change, from "
-        "dfbeta."
+        f"largest; dots: the strongest customers of each covariate ({exact}). Right: smallest and largest change of the hazard ratio "
+        f"when one customer is left out, {right}."
     )
 
 

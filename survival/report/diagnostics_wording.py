@@ -11,15 +11,18 @@ from typing import Any
 
 from survival.plot.forest import covariate_label
 from survival.plot.numbers import count, decimal, is_missing, p_phrase, percent, ratio
-from survival.report.definition_wording import listed
+from survival.report.definition_wording import HIGHER, LOWER, UNCLEAR, listed
 
 ALPHA = 0.05
 FEW_CHURNS = 30  # below which none of these checks has power
 SMALL_BEND = math.log(1.1)  # 10% in the hazard
+LARGE_CHANGE = 0.1  # share of a hazard ratio by which one customer may move it without a word
 LARGE_MOVE = 0.5  # standard errors by which one customer may move a coefficient without a word
 FAR = 3.0  # deviance residuals beyond are listed
 
 NOT_NAMED = "not named"  # customers, where the config keeps their names back
+
+SIDES = {HIGHER: "clearly above 1", LOWER: "clearly below 1", UNCLEAR: "not clearly different from 1"}
 
 NO_NUMBER = "the model holds no number of more than two values, so there is no form to check."
 NO_LEVELS = "the model holds no flag or factor with enough customers for log-minus-log curves."
@@ -134,7 +137,11 @@ def influence_sentences(
         else f"approximated from dfbeta for each of {count(customers)} customers; the model was not refitted"
     )
     named = _label(labels, top)
-    said = [f"Leaving out any one customer moves no hazard ratio by more than {_share(most)} (that of {named}; {how})."]
+    said = [
+        f"Leaving out one customer moves the hazard ratio of {named} by {_share(most)}, and no other by more ({how})."
+        if most > LARGE_CHANGE
+        else f"Leaving out any one customer moves no hazard ratio by more than {_share(most)} (that of {named}; {how})."
+    ]
     heaviest = max(rows, key=lambda r: abs(float(r["in_errors"])))
     named = _label(labels, heaviest)
     said[0] += (
@@ -158,15 +165,23 @@ def _share(x: float) -> str:
 
 
 def _conclusions(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> str:
-    changed = [r for r in rows if str(r["conclusion"]) != str(r["conclusion_without"])]
+    changed = _changed(rows)
     if not changed:
         return "No conclusion rests on one customer: whoever is left out, each ratio stays on its side of 1, or as unclear."
     parts = [
-        f"{_label(labels, r)} would be {r['conclusion_without']} instead of {r['conclusion']} without "
+        f"the ratio of {_label(labels, r)} would be {_side(r['conclusion_without'])} instead of {_side(r['conclusion'])} without "
         f"{_who(r['customer'])}{'' if bool(r['refitted']) else ' (approximately)'}"
         for r in {str(r["covariate"]): r for r in reversed(changed)}.values()
     ]
     return f"Some conclusions rest on one customer, as their interval ends close to 1: {listed(list(reversed(parts)))}."
+
+
+def _changed(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [r for r in rows if str(r["conclusion"]) != str(r["conclusion_without"])]
+
+
+def _side(said: Any) -> str:
+    return SIDES.get(str(said), str(said))
 
 
 def _label(labels: Mapping[str, str], row: Mapping[str, Any]) -> str:
@@ -178,9 +193,13 @@ def _who(customer: Any) -> str:
 
 
 def influence_title(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The largest change of a ratio."""
+    """The largest change of a ratio, and how many conclusions rest on one customer."""
     most = max((abs(float(r["change"])) for r in rows if not is_missing(r["change"])), default=0.0)
-    return f"No customer moves a hazard ratio by more than {_share(most)}"
+    rest = len({str(r["covariate"]) for r in _changed(rows)})
+    conclusions = f"{count(rest)} conclusion{'' if rest == 1 else 's'} rest{'s' if rest == 1 else ''} on one customer"
+    if most > LARGE_CHANGE:
+        return f"One customer moves a hazard ratio by {_share(most)}{f'; {conclusions}' if rest else ''}"
+    return f"No customer moves a hazard ratio by more than {_share(most)}{f', but {conclusions}' if rest else ''}"
 
 
 def agreement_sentences(
@@ -296,3 +315,8 @@ def log_log_sentence(row: Mapping[str, Any], label: str) -> str:
         f"{name}: the ratio of the cumulative hazards is {first} at day {count(row['since'])} and {last} at day "
         f"{count(row['until'])}{test}."
     )
+
+
+def without_curves(left_out: Mapping[str, str]) -> str:
+    """Which covariates or levels have no log-minus-log curve, and why: label -> reason."""
+    return f"Without a curve: {'; '.join(f'{label} ({why})' for label, why in left_out.items())}."
