@@ -195,10 +195,12 @@ def _notes(study: Study, made: Adjusted, at: pd.DataFrame) -> tuple[str, ...]:
     tests = f"adjusted by {how} over the table" if how else "not adjusted for their number"
     notes = [f"Differences from {made.reference}. {MARK} p of the adjusted difference below {ALPHA:g}, {tests}."]
     if made.curves.method == "conditional":
-        test = made.fit.proportional_hazards().iloc[-1]
+        p = made.fit.proportional_hazards()["p"].iloc[-1]
+        test = f"test that they do not change with tenure: {p_phrase(p)}"
+        if p != p:
+            test = "that they do not change with tenure could not be tested"
         notes.append(
-            f"The hazard ratios of {_covariates(study)} are taken to be the same in every group and at every tenure (test that they "
-            f"do not change with tenure: {p_phrase(test['p'])})."
+            f"The hazard ratios of {_covariates(study)} are taken to be the same in every group and at every tenure ({test})."
         )
     if len({float(b) for b in made.curves.begin}) > 1:
         notes.append("A dash: not observed then, or first observed at another tenure than the group compared with.")
