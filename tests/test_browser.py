@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from browser import A4, Browser, found
@@ -15,7 +16,11 @@ from browser import A4, Browser, found
 from survival.experiment import run as runs
 from survival.experiment.compare import compare
 from survival.experiment.compare_report import page
-from survival.report import Table, write
+from survival.plot.adjusted import adjusted_retention
+from survival.plot.conditional import conditional_retention
+from survival.plot.retention import retention_curves
+from survival.plot.style import Drawing
+from survival.report import Figure, Report, Section, Table, to_html, write
 from survival.report.render import templates
 from survival.report.tables import read_csv, table_html
 from survival.simulate import simulate
@@ -219,6 +224,58 @@ def test_the_pointer_reads_the_numbers_of_the_curves(results: Path, browser: Bro
                 assert value == f"{100 * before['retention'].iloc[-1]:.1f}%", (cohort, day)
                 read += 1
     assert read > panels / 2
+
+
+SHARES = [1, 0.91449, 0.77451, 0.55, 0.42049]
+
+
+def _drawn(tmp_path: Path, figure: Drawing) -> Path:
+    """A page with this figure alone."""
+    drawn = Figure("retention_inactivity", "Retention", "Curves.", "Curves", figure)
+    made = tmp_path / "drawn.html"
+    made.write_text(to_html(Report("Drawn", blocks=(Section("Curves"), drawn))), encoding="utf-8")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale", "when", "shown"),
+    [
+        ("months", "share", r"Month 9\.8 \(day 29[789]\)", "0.775"),
+        ("years", "percent", r"Year 0\.8[12] \(day 29[789]\)", "77.5%"),
+        ("days", "share", r"Day 29[789]", "0.775"),
+        (None, "percent", r"Day 29[789]", "77.5%"),
+    ],
+)
+def test_the_pointer_reads_in_the_unit_and_on_the_scale_of_the_figure(
+    browser: Browser, tmp_path: Path, unit: str | None, scale: str, when: str, shown: str
+) -> None:
+    frame = pd.DataFrame({"cohort": "basic", "tenure": [0.0, 100, 250, 400, 500], "retention": SHARES})
+    figure = retention_curves(frame.assign(ci_lower=np.nan, ci_upper=np.nan), horizon=500, unit=unit, scale=scale)
+    browser.open(_drawn(tmp_path, figure), 1280, 900)
+    last = browser.value("JSON.parse(document.querySelector('img[data-curves]').dataset.curves)[0].span[1]")
+    said, hidden, inside = browser.value(POINT.replace("PANEL", "0").replace("SHARE", str(298 / last)))
+    head, *rest = said.replace("\n\n", "\n").split("\n")
+    assert re.fullmatch(when, head), head
+    assert rest == ["basic", shown]
+    assert hidden
+    assert inside
+
+
+def test_the_pointer_reads_curves_of_those_who_stayed_and_those_as_observed(browser: Browser, tmp_path: Path) -> None:
+    tenure = [0.0, 100, 250, 400, 500]
+    whole = pd.DataFrame({"given": 0.0, "tenure": tenure, "retention": SHARES})
+    later = pd.DataFrame({"given": 250.0, "tenure": tenure[2:], "retention": [1, 0.71, 0.54]})
+    given = pd.concat([whole, later], ignore_index=True).assign(ci_lower=np.nan, ci_upper=np.nan)
+    browser.open(_drawn(tmp_path, conditional_retention(given, horizon=500)), 1280, 900)
+    said = browser.value(POINT.replace("PANEL", "0").replace("SHARE", "0.9"))[0].replace("\n\n", "\n").split("\n")
+    assert said == ["Day 450", "given day 250", "71.0%", "from signup", "55.0%"]
+    groups = pd.concat(
+        pd.DataFrame({"cohort": c, "curve": k, "tenure": tenure, "retention": SHARES if k == "observed" else [1, 0.9, 0.8, 0.6, 0.5]})
+        for c in "abcde" for k in ("observed", "adjusted")
+    ).assign(ci_lower=np.nan, ci_upper=np.nan)  # fmt: skip
+    browser.open(_drawn(tmp_path, adjusted_retention(groups, horizon=500)), 1280, 900)
+    said = browser.value(POINT.replace("PANEL", "2").replace("SHARE", "0.6"))[0].replace("\n\n", "\n").split("\n")
+    assert said[1:] == ["adjusted", "80.0%", "as observed", "77.5%"]
 
 
 @pytest.mark.parametrize("study", STUDIES)

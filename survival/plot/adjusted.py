@@ -167,11 +167,12 @@ def _panels(
         if name in observed:
             o = observed[name]
             axes.step(
-                o.tenure, o.retention, where="post", color=style.INK, linewidth=1.1, linestyle=GREY_DASH, zorder=3
-            )
+                o.tenure, o.retention, where="post", color=style.INK, linewidth=1.1, linestyle=GREY_DASH, zorder=3,
+                label="as observed",
+            )  # fmt: skip
         if name in adjusted:
             a = adjusted[name]
-            plain = Curve(a.label, a.tenure, a.retention, a.lower, a.upper, style.NOMINAL[2], "solid")
+            plain = Curve("adjusted", a.tenure, a.retention, a.lower, a.upper, style.NOMINAL[2], "solid")
             draw_curve(axes, plain, solid=True, width=2.6)  # still seen where the observed one lies on it
         style.percent_axis(axes)
         axes.set_xlim(0, max(horizon, float(ticks.max(initial=0))) or 1)

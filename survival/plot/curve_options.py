@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from survival.errors import ArgumentError
 from survival.plot import style
 from survival.plot.numbers import DAYS_PER_MONTH, decimal
+from survival.plot.readings import tell
 
 ROWS = ("at_risk", "churned", "censored")
 UNITS = {"days": 1.0, "months": DAYS_PER_MONTH, "years": 365.25}  # days
@@ -91,6 +92,7 @@ class CurveOptions:
         if self.unit is None:
             style.tenure_axis(axes, ticks, label=label, days_below=days_below)
             return
+        tell(axes, unit=self.unit, per=repr(self.days))
         axes.set_xticks(ticks, labels=self.written(ticks))
         if label:
             axes.set_xlabel(_WORDS[self.unit])

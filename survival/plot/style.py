@@ -30,7 +30,7 @@ from matplotlib.textpath import TextPath
 
 from survival.errors import ArgumentError
 from survival.plot.numbers import DAYS_PER_MONTH, count, decimal
-from survival.plot.readings import readings
+from survival.plot.readings import readings, tell
 
 Drawing = Figure
 P = ParamSpec("P")
@@ -292,6 +292,7 @@ def tenure_axis(
 def percent_axis(axes: Axes, step: float = 0.2, *, scale: str = "percent") -> None:
     """A y axis of shares, always from 0 to 100 %; with the scale `share` from 0 to 1."""
     ticks = np.arange(0, 1 + step / 2, step)
+    tell(axes, scale=scale)
     axes.set_ylim(0, 1.0)
     axes.set_yticks(ticks, labels=[f"{100 * t:.0f}%" if scale == "percent" else f"{t:.1f}" for t in ticks])
     axes.grid(axis="y")
