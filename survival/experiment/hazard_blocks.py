@@ -127,6 +127,8 @@ def proportional_hazards_blocks(study: Study, all_models: Sequence[Models]) -> l
     frame = global_ph_tests(list(all_models))
     overall = frame[frame["covariate"] == "GLOBAL"].drop(columns="covariate")
     note = "Global score tests, all covariates together; those of each covariate are with the hazard ratios (km), and all in the CSV."
+    if (frame["df"] == 0).any():
+        note += " Covariates that vary at one event time only cannot be tested; they have no p, and no part in the degrees of freedom."
     blocks: list[Block] = [
         Section("Do the hazard ratios change with tenure?"),
         Table(
@@ -141,14 +143,19 @@ def proportional_hazards_blocks(study: Study, all_models: Sequence[Models]) -> l
         tests = made.full.proportional_hazards().set_index("covariate").drop(index="GLOBAL")
         failing = [name for name in tests.index if tests.loc[name, "p"] < PH_ALPHA]
         if not failing:
-            text = titled(
-                study, made, f"no covariate fails the test at p < {PH_ALPHA:g}, so no ratio is drawn over tenure."
-            )
+            text = titled(study, made, _none_fails(tests["p"]))
             text = text[:1].upper() + text[1:] if len(all_models) == 1 else text
             blocks.append(Paragraph(text))
             continue
         blocks += [*_schoenfeld(study, made, failing, tests["p"]), *period_blocks(study, made, failing)]
     return blocks
+
+
+def _none_fails(p: pd.Series) -> str:
+    """What is said where no test fails; p of each covariate, NaN where it has none."""
+    if not p.notna().any():
+        return "no covariate could be tested, so no ratio is drawn over tenure."
+    return f"no covariate fails the test at p < {PH_ALPHA:g}, so no ratio is drawn over tenure."
 
 
 def _schoenfeld(study: Study, made: Models, failing: list[str], p: pd.Series) -> list[Block]:
@@ -161,7 +168,7 @@ def _schoenfeld(study: Study, made: Models, failing: list[str], p: pd.Series) ->
         title=titled(
             study,
             made,
-            f"{len(failing)} of {len(p)} hazard ratios change{'s' if len(failing) == 1 else ''} with tenure",
+            f"{len(failing)} of {p.notna().sum()} hazard ratios change{'s' if len(failing) == 1 else ''} with tenure",
         ),
         caption=f"Covariates whose test of proportional hazards has p < {PH_ALPHA:g}: smoothed scaled Schoenfeld residuals (natural "
         "spline, 4 df) with a pointwise band; the horizontal line is the constant that the model fits.",
