@@ -20,7 +20,7 @@ from survival.experiment.config import load
 from survival.experiment.diagnostics import agreement, customer_names, forms, numbers_of, outliers, strongest
 from survival.experiment.diagnostics_blocks import CHECKS, diagnostics_blocks
 from survival.experiment.kept_customers import pseudonyms
-from survival.experiment.log_log import distances, log_log, log_log_curves
+from survival.experiment.log_log import _without_curve, distances, log_log, log_log_curves
 from survival.experiment.models import models
 from survival.experiment.study import Study, opened
 from survival.plot.diagnostics import functional_form, risk_groups
@@ -439,7 +439,13 @@ def test_groups_and_outliers_add_up_to_everybody(study: Study) -> None:
 
 def test_log_log_curves_start_together(study: Study) -> None:
     made = models(study)[0]
-    found = log_log_curves(study, made)
+    found, left_out = log_log_curves(study, made)
+    assert left_out == {"seats": "a number, which has no levels", "sessions": "a number, which has no levels"} | {
+        n: w for n, w in left_out.items() if "at risk" in w
+    }
+    assert set(made.full.terms) == set(found["covariate"]) | {n for n in left_out if ": " not in n}, (
+        "each is drawn or named"
+    )
     assert set(found["covariate"]) <= {"low_usage", "overdue", "open_ticket", "plan"}
     assert "low_usage" in set(found["covariate"])
     starts = found[found["covariate"] == "low_usage"].groupby("state")["tenure"].min()
@@ -461,6 +467,38 @@ def test_a_log_log_curve_is_that_of_the_hazard_since_the_common_start() -> None:
     apart = distances(rows.assign(covariate="x"), {})
     assert apart[["since", "until"]].to_numpy().tolist() == [[4, 8]], "from ten churns at each level"
     np.testing.assert_allclose(apart[["first", "last"]].to_numpy(float), np.log(2))
+
+
+def test_covariates_without_log_log_curves_are_named(project: Path) -> None:
+    settings = ("model.formula=overdue + seats + C(plan, contr.treatment('pro')) + plan:overdue",)
+    with opened(loaded(project, *settings), project, Quiet()) as there:  # type: ignore[arg-type]
+        made = models(there)[0]
+        found, left_out = log_log_curves(there, made)
+        factor = "C(plan, contr.treatment('pro'))"
+        assert found.loc[found["covariate"] == factor, "state"].iloc[0] == "pro", "the reference first"
+        assert left_out["seats"] == "a number, which has no levels"
+        assert left_out["plan:overdue"] == "an interaction"
+        assert next(iter(left_out)) == "seats", "in the order of the formula"
+        said = next(
+            b.text for b in diagnostics_blocks(there, [made]) if isinstance(b, Paragraph) and "Without" in b.text
+        )
+        assert said.startswith("Without a curve: seats (a number, which has no levels); ")
+
+
+def test_a_level_of_few_customers_has_no_curve_and_the_others_have() -> None:
+    t = np.arange(1.0, 9)
+    one = pd.DataFrame({"by": "a", "tenure": t, "at_risk": 90, "events": 9, "hazard": 0.1, "se": np.sqrt(0.01 * t)})
+    rows = pd.concat([one, one.assign(by="b"), one.assign(by="few", at_risk=49), one.assign(by="none", hazard=0.0)])
+    curves = log_log(rows, 0.95)
+    assert curves["state"].unique().tolist() == ["a", "b"]
+    assert _without_curve("plan", ["a", "b", "few", "none"], rows, curves) == {
+        "plan: few": "never 50 customers at risk at once", "plan: none": "no churn while 50 customers are at risk at each level",
+    }  # fmt: skip
+    two = rows[rows["by"].isin(["a", "few"])]
+    assert log_log(two, 0.95).empty
+    assert _without_curve("plan", ["a", "few"], two, log_log(two, 0.95)) == {
+        "plan": "never 50 customers at risk at once at few"
+    }
 
 
 def test_the_section_holds_what_the_config_asks_for(study: Study) -> None:

@@ -85,6 +85,7 @@ def _held(study: Study, made: Models, name: str, frame: pd.DataFrame) -> dict[st
     """The other covariates: the reference level, 0 of a flag, the mean of a number, the stratum with most time at risk."""
     days = (frame["stop"] - frame["start"]).to_numpy(float)
     held: dict[str, Any] = {}
+    references = {made.variables[factor]: level for factor, level in made.references.items()}
     for other in dict.fromkeys([*formula_variables(made.full.options.formula), *made.full.options.strata]):
         levels = made.coding.levels.get(other)
         if other == name:
@@ -92,7 +93,7 @@ def _held(study: Study, made: Models, name: str, frame: pd.DataFrame) -> dict[st
         if other in made.full.options.strata:
             held[other] = pd.Series(days).groupby(frame[other].to_numpy()).sum().idxmax()
         elif levels is not None:
-            held[other] = levels[0]
+            held[other] = references.get(other, levels[0])
         elif set(pd.unique(frame[other])) <= {0, 1}:
             held[other] = 0
         else:

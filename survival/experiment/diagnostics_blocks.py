@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from survival.experiment.diagnostics import Outliers, agreement, forms, outliers, strongest
-from survival.experiment.log_log import distances, log_log_curves
+from survival.experiment.log_log import OF, distances, log_log_curves
 from survival.experiment.models import MIN_AT_RISK, Models
 from survival.experiment.phrases import shown_labels, titled
 from survival.experiment.study import Study
@@ -200,9 +200,11 @@ def _outlier_table(made: Models, found: Outliers, slug: str) -> Table:
 
 
 def _log_log(study: Study, made: Models, kept: Kept) -> list[Block]:
-    curves, labels, slug = log_log_curves(study, made), shown_labels(study, made), study.slug(made.definition)
+    curves, left_out = log_log_curves(study, made)
+    labels, slug = shown_labels(study, made), study.slug(made.definition)
+    missing = [Paragraph(_said(study, made, words.without_curves(_named(labels, left_out))))] if left_out else []
     if curves.empty:
-        return [Paragraph(_said(study, made, words.NO_LEVELS))]
+        return [Paragraph(_said(study, made, words.NO_LEVELS)), *missing]
     tests = made.full.proportional_hazards(terms=True).set_index("term")["p"].to_dict()
     apart = distances(curves, tests)
     kept.setdefault("log_log_distances", []).append(apart.assign(definition=made.definition))
@@ -211,6 +213,7 @@ def _log_log(study: Study, made: Models, kept: Kept) -> list[Block]:
     return [
         Paragraph(words.PARALLEL),
         _bullets(study, made, tuple(words.log_log_sentence(r, _label(labels, r["covariate"])) for r in apart.to_dict("records"))),
+        *missing,
         Figure(
             name=f"log_log_{slug}",
             title=titled(study, made, f"{count(failing)} of {count(len(said))} sets of curves are not parallel by the test"
@@ -251,6 +254,14 @@ def _bullets(study: Study, made: Models, sentences: Sequence[str]) -> Bullets:
 
 def _label(labels: dict[str, str], name: Any) -> str:
     return labels.get(str(name), covariate_label(str(name)))
+
+
+def _named(labels: dict[str, str], left_out: Mapping[str, str]) -> dict[str, str]:
+    """By label; a level after its covariate's."""
+    parts = {name: name.partition(OF) for name in left_out}
+    return {
+        f"{_label(labels, parts[n][0])}{OF if parts[n][2] else ''}{parts[n][2]}": why for n, why in left_out.items()
+    }
 
 
 def _said(study: Study, made: Models, text: str) -> str:

@@ -18,7 +18,7 @@ from survival.experiment.models import (
     lag_profile,
     smoothed_baseline,
 )
-from survival.experiment.phrases import phrases, shown_labels, titled
+from survival.experiment.phrases import factor_labels, phrases, references_said, shown_labels, titled
 from survival.experiment.study import Study
 from survival.experiment.table_notes import ratio_notes, terms_table
 from survival.indicators import circularity
@@ -90,7 +90,7 @@ def _forest(study: Study, made: Models, rows: pd.DataFrame) -> Figure:
         f"intervals from the {_variance(made)}. "
         "Univariable: one term at a time. Multivariable: all terms together.",
         alt="Forest plot of hazard ratios with their intervals on a log axis; the same numbers are in the table below.",
-        figure=forest(rows, labels=study.labels, references=made.references, level=study.config.level),
+        figure=forest(rows, labels=factor_labels(study, made), references=made.references, level=study.config.level),
         source=("hazard_ratios",),
     )
 
@@ -104,7 +104,7 @@ def _sample(made: Models) -> str:
 
 
 def _ratio_table(study: Study, made: Models, rows: pd.DataFrame) -> Table:
-    labels, level = study.labels, study.config.level
+    labels, level = shown_labels(study, made), study.config.level
     return Table(
         f"hazard_ratios_{study.slug(made.definition)}",
         f"Hazard ratios of churn, {made.definition}",
@@ -193,7 +193,7 @@ def hazard_curve_blocks(study: Study, all_models: Sequence[Models]) -> list[Bloc
 def _baseline(study: Study, made: Models) -> list[Block]:
     slug, frame = study.slug(made.definition), smoothed_baseline(study, made)
     strata = made.full.options.strata
-    references = "; ".join(f"{name} {level}" for name, level in made.references.items())
+    references = references_said(study, made)
     at = f"every flag off{f', {references}' if references else ''}, every number 0"
     figure = Figure(
         name=f"baseline_hazard_{slug}",

@@ -13,7 +13,8 @@ from survival.audit import fading
 from survival.errors import EstimationError
 from survival.estimate.cox import cox, cox_univariable
 from survival.estimate.cox_fit import CoxFit
-from survival.estimate.design import Coding, term_formulas
+from survival.estimate.design import Coding, Levels, term_formulas
+from survival.estimate.factors import factor_levels, factor_variable
 from survival.estimate.hazard import hazard
 from survival.estimate.smoothing import smooth_hazard
 from survival.experiment.study import Study
@@ -51,8 +52,18 @@ class Models:
 
     @property
     def references(self) -> dict[str, str]:
-        """Each factor of the formula and the level that its others are compared with."""
-        return {name: levels[0] for name, levels in self.coding.levels.items() if levels}
+        """Each factor of the formula, as written there, and the level that its others are compared with."""
+        return {name: levels[0] for name, levels in self.factors.items()}
+
+    @property
+    def factors(self) -> dict[str, Levels]:
+        """Each factor of the formula, as written there, and its levels, the reference first."""
+        return factor_levels(self.coding)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Each factor of the formula, as written there, and its column."""
+        return {factor: factor_variable(self.coding, factor) for factor in self.factors}
 
 
 def models(study: Study, formulas: Mapping[str, str] | None = None) -> list[Models]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import pandas as pd
 
 from survival.experiment.models import Models
 from survival.experiment.study import Study
+from survival.plot.forest import factor_level
 from survival.report.wording import Phrase, level_phrase, phrase_for, yes_phrase
-
-_LEVEL = re.compile(r"(\w+)\[T\.(.*)\]$")
 
 
 def phrases(study: Study, made: Models) -> dict[str, Phrase]:
@@ -30,9 +27,9 @@ def _phrase(study: Study, made: Models, name: str, frame: pd.DataFrame) -> Phras
         )
     if name in frame and is_yes_or_no(frame[name]):
         return yes_phrase(words)
-    dummy = _LEVEL.match(name)
-    if dummy and dummy[1] in made.references:
-        return level_phrase(study.labels.get(dummy[1], dummy[1]), dummy[2], made.references[dummy[1]])
+    dummy = factor_level(name)
+    if dummy and dummy[0] in made.references:
+        return level_phrase(_called(study, made, dummy[0]), dummy[1], made.references[dummy[0]])
     if name in frame:
         return Phrase(step=f"each further unit of {words}", what=words)
     return phrase_for(name, number="[T." not in name, references=made.references)
@@ -40,12 +37,28 @@ def _phrase(study: Study, made: Models, name: str, frame: pd.DataFrame) -> Phras
 
 def shown_labels(study: Study, made: Models) -> dict[str, str]:
     """The study's labels, and those of the levels of a labelled factor: 'contract: One year'."""
-    labels = study.labels
+    labels = factor_labels(study, made)
     for name in made.full.names:
-        dummy = _LEVEL.match(name)
-        if dummy and dummy[1] in labels:
-            labels.setdefault(name, f"{labels[dummy[1]]}: {dummy[2]}")
+        dummy = factor_level(name)
+        if dummy and dummy[0] in labels:
+            labels.setdefault(name, f"{labels[dummy[0]]}: {dummy[1]}")
     return labels
+
+
+def factor_labels(study: Study, made: Models) -> dict[str, str]:
+    """The study's labels, and those of its columns for factors that are written in another way, as C(contract)."""
+    written = {factor: _called(study, made, factor) for factor, column in made.variables.items() if factor != column}
+    return written | study.labels
+
+
+def references_said(study: Study, made: Models) -> str:
+    """'channel organic; plan basic': the levels that others are compared with."""
+    return "; ".join(f"{_called(study, made, factor)} {level}" for factor, level in made.references.items())
+
+
+def _called(study: Study, made: Models, factor: str) -> str:
+    column = made.variables[factor]
+    return study.labels.get(factor, study.labels.get(column, column))
 
 
 def titled(study: Study, made: Models, finding: str) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from survival.estimate.wald import inflation, terms_are_zero
 from survival.experiment.models import Models
+from survival.experiment.phrases import factor_labels
 from survival.experiment.study import Study
 from survival.plot.forest import covariate_label
 from survival.plot.numbers import count, decimal, p_value, percent
@@ -92,10 +93,11 @@ def terms_table(study: Study, all_models: Sequence[Models]) -> Table:
     """Each term of the multivariable models as a whole."""
     study.used("terms")
     frame = term_tests(all_models)
+    labels = {name: text for made in all_models for name, text in factor_labels(study, made).items()}
     shown = pd.DataFrame(
         {
             **({"Churn definition": frame["definition"]} if len(study.definitions) > 1 else {}),
-            "Term": [study.labels.get(t, covariate_label(t)) for t in frame["term"]],
+            "Term": [labels.get(t, covariate_label(t)) for t in frame["term"]],
             "Wald χ²": [decimal(x) for x in frame["statistic"]],
             "df": [count(n) for n in frame["df"]],
             "p": [p_value(p) for p in frame["p"]],

@@ -21,6 +21,9 @@ LOOKS = {0: ("#0b3f7f", "s", 5.0), 1: ("#cf5200", "o", 4.6), 2: ("#00704f", "D",
 SINGLE = ("#0b3f7f", "s", 5.4)
 WIDEST = 32.0  # intervals beyond 1/32 to 32 end in an arrow; the estimates themselves are always inside
 ROW = 0.3
+_CATEGORICAL = re.compile(
+    r"\bC\(\s*`?([^(),`]+?)`?\s*(?:,(?:[^()]|\((?:[^()]|\([^()]*\))*\))*)?\)"
+)  # C(plan, contr.treatment("pro"))
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,25 @@ class Row:
 
 
 def covariate_label(name: str) -> str:
-    """formulaic's names made readable: 'plan[T.pro]' -> 'plan: pro', 'a:b' -> 'a × b', 'C(seats)' -> 'seats'."""
-    name = re.sub(r"\bC\(([^(),]+)\)", r"\1", name)
-    parts = re.split(r":(?![^\[]*\])", name)
+    """formulaic's names made readable: 'plan[T.pro]' -> 'plan: pro', 'a:b' -> 'a × b', 'C(seats, contr.sum)' -> 'seats'."""
+    parts = _factors(_CATEGORICAL.sub(r"\1", name))
     return " × ".join(re.sub(r"\[(?:T\.)?(.*)\]$", r": \1", part) for part in parts)
+
+
+def factor_level(name: str) -> tuple[str, str] | None:
+    """The factor and the level of a column such as 'plan[T.pro]'; None for numbers and interactions."""
+    found = None if is_interaction(name) else re.match(r"(.*?)\[T\.(.*)\]$", name)
+    return (found[1], found[2]) if found else None
+
+
+def is_interaction(name: str) -> bool:
+    """Whether a term or column is a product, as 'overdue:plan[T.pro]'."""
+    return len(_factors(name)) > 1
+
+
+def _factors(name: str) -> list[str]:
+    """What an interaction multiplies; a colon in brackets is of a level."""
+    return re.split(r":(?![^\[]*\])", name)
 
 
 @style.figure_function
