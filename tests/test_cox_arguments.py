@@ -117,6 +117,17 @@ def test_values_of_a_covariate(frame: pd.DataFrame, values: Any, message: str) -
             model(wrong, "x + c")
 
 
+@pytest.mark.parametrize("options", [{"strata": "parts"}, {"customer": "parts"}, {"cluster": "parts"}])
+def test_lists_tell_no_groups_apart(frame: pd.DataFrame, options: dict[str, Any]) -> None:
+    with refused("one of 'parts' holds lists or the like .*numbers or text"):
+        cox(frame.assign(parts=[[1]] * len(frame)), "x", **options)
+
+
+@pytest.mark.parametrize("names", [["plan"], ("plan",), np.array(["plan"]), pd.Index(["plan"]), {"plan"}])
+def test_any_list_of_names_is_a_list_of_strata(frame: pd.DataFrame, names: Any) -> None:
+    assert cox(frame, "x", strata=names) == cox(frame, "x", strata="plan")
+
+
 def test_terms_too_large_and_what_is_just_not(frame: pd.DataFrame) -> None:
     with refused(r"too large for arithmetic: 'np.exp\(x \* 200\)'"):
         cox(frame, "flag + np.exp(x * 200)")

@@ -116,7 +116,7 @@ def prepare(frame: Any, options: Options, robust: bool | None) -> tuple[CoxData,
             )
         _refuse_columns_of_episodes(frame, options)
         return _not_tiny(data_from_flows(frame, options)), options
-    data = _not_tiny(data_from_frame(frame, options))
+    data = _not_tiny(_from_frame(frame, options))
     assert data.unit is not None
     if robust is None and options.ties != "exact":
         several = (options.customer or options.cluster) and int(data.unit.max()) + 1 < data.rows
@@ -129,6 +129,21 @@ def prepare(frame: Any, options: Options, robust: bool | None) -> tuple[CoxData,
             "Name another cluster, or pass robust=False"
         )
     return data, options
+
+
+def _from_frame(frame: Any, options: Options) -> CoxData:
+    try:
+        return data_from_frame(frame, options)
+    except TypeError as error:
+        if "unhashable" not in str(error):
+            raise
+        roles = dict.fromkeys(
+            name for name in (*options.strata, options.customer, options.spell, options.cluster) if name
+        )
+        raise ArgumentError(
+            f"one of {', '.join(map(repr, roles))} holds lists or the like ({error}): strata, customers, spells and clusters are told "
+            "apart by numbers or text"
+        ) from error
 
 
 def _refuse_columns_of_episodes(flows: Flows, options: Options) -> None:

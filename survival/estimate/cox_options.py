@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from survival.errors import ArgumentError
@@ -129,12 +130,14 @@ def _named_columns(given: Mapping[str, Any]) -> None:
 
 def _strata(given: Any) -> tuple[str, ...]:
     names = (given,) if isinstance(given, str) else given
-    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, Sequence | Set | np.ndarray | pd.Index) or not all(
+        isinstance(name, str) for name in names
+    ):
         raise ArgumentError(
             f"strata must be the name of a column or a list of names, such as ['plan']; got {shown(given)}. Leave it out for "
             "one baseline hazard"
         )
-    return tuple(names)
+    return tuple(map(str, names))
 
 
 def _together(options: Options) -> None:
