@@ -139,8 +139,12 @@ def test_subgroups_are_the_models_with_interactions(study: Study) -> None:
     )
     assert mine.loc[levels, "events"].sum() == mine.loc["all customers", "events"] == made.full.events
     tests = found.drop_duplicates(["subgroup", "covariate"]).dropna(subset=["p_interaction"])
-    assert (tests["p_adjusted"] >= tests["p_interaction"]).all()
-    assert tests["p_adjusted"].min() == pytest.approx(min(1, len(tests) * tests["p_interaction"].min()))
+    assert (tests["p_adjusted"].dropna() >= tests["p_interaction"][tests["p_adjusted"].notna()]).all()
+    levels_of_plan = tests["covariate"].str.startswith("plan[")
+    assert tests.loc[levels_of_plan, "p_adjusted"].isna().all(), "the term is adjusted, not its single levels"
+    family = tests[~levels_of_plan]
+    assert set(family["covariate"]) == {"low_usage", "overdue", "open_ticket", "plan"}
+    assert family["p_adjusted"].min() == pytest.approx(min(1, len(family) * family["p_interaction"].min()))
 
 
 @pytest.mark.parametrize("test", ["likelihood ratio", "robust Wald"])
@@ -197,6 +201,10 @@ def test_likelihood_ratios_are_those_of_nested_fits_and_a_penalty_leaves_wald_te
         assert found.loc["plan[T.pro]", "interaction_statistic"] == pytest.approx(
             compare_fits(*fits)["statistic"].iloc[1]
         )
+        whole = compare_fits(small, sv.cox(frame, "segment + overdue + plan:segment", **options)).iloc[1]
+        assert found.loc["plan", "level"] == "term as a whole"
+        assert found.loc["plan", "interaction_statistic"] == pytest.approx(whole["statistic"])
+        assert found.loc["plan", "interaction_df"] == whole["df_change"] == 2 * (frame["segment"].nunique() - 1)
         study.config = study.config.model_copy(update={"model": model.model_copy(update={"penalizer": 0.1})})
         assert set(subgroup_ratios(study, models(study)[0])["interaction_test"]) == {"Wald"}
     finally:

@@ -11,7 +11,7 @@ from survival.experiment.periods import period_ratios
 from survival.experiment.phrases import phrases, shown_labels, titled
 from survival.experiment.sensitivity import AS_CONFIGURED, sensitivity
 from survival.experiment.study import Study
-from survival.experiment.subgroups import LIKELIHOOD_RATIO, ROBUST_WALD, WALD, subgroup_ratios
+from survival.experiment.subgroups import LIKELIHOOD_RATIO, ROBUST_WALD, WALD, WHOLE, subgroup_ratios
 from survival.plot.forest import covariate_label
 from survival.plot.grouped_forest import grouped_forest
 from survival.plot.numbers import confidence, count, decimal, p_value, ratio_with_interval
@@ -30,6 +30,14 @@ ALPHA = 0.05
 MOST_FACTS = 12  # sentences of one list
 _TOPICS = {LIKELIHOOD_RATIO: "interaction-likelihood", ROBUST_WALD: "interaction-robust", WALD: "interaction-wald"}
 _NOT_COMPARED = " Not compared: the indicator reads the table whose silence is that churn."
+_ADJUSTED = (
+    "Adjusted by Holm's method over one test for each covariate and subgroup. A covariate of several levels is tested as a whole (all its "
+    "ratios together); the rows of its single levels are not adjusted: they only say where a difference lies."
+)
+_NO_TEST = (
+    "A dash under χ²: no test, since the ratio can be estimated in fewer than two levels of the subgroup: in the others nobody, or no "
+    "churn, is at one of the values that it compares."
+)
 _TEST_NOTES = {
     LIKELIHOOD_RATIO: "Likelihood-ratio test: the model with a coefficient in each level against the one with a single coefficient.",
     ROBUST_WALD: "Wald test that the coefficients of all levels are equal, with the variance clustered by customer. With that variance a "
@@ -103,9 +111,9 @@ def subgroup_blocks(study: Study, all_models: Sequence[Models]) -> list[Block]:
 def _subgroups(study: Study, made: Models, frame: pd.DataFrame) -> list[Block]:
     words, labels = phrases(study, made), shown_labels(study, made)
     tests = frame.drop_duplicates(["subgroup", "covariate"])
-    known = tests["p_interaction"].notna()
+    known = tests[tests["p_adjusted"].notna()]  # a term of several columns counts once
     summary = subgroup_summary(
-        int(known.sum()), int((tests["p_interaction"] < ALPHA).sum()), int((tests["p_adjusted"] < ALPHA).sum())
+        len(known), int((known["p_interaction"] < ALPHA).sum()), int((known["p_adjusted"] < ALPHA).sum())
     )
     said = [
         interaction_sentence(rows.to_dict("records"), words.get(str(key[1])), labels=labels)
@@ -114,11 +122,17 @@ def _subgroups(study: Study, made: Models, frame: pd.DataFrame) -> list[Block]:
     facts = [text for text in said if text][:MOST_FACTS]
     blocks: list[Block] = [Paragraph(summary), *([Bullets(tuple(facts))] if facts else [])]
     for name in pd.unique(frame["subgroup"]):
-        mine = frame[frame["subgroup"] == name]
+        whole = frame[frame["subgroup"] == name]
+        mine = whole[whole["level"] != WHOLE]
         notes = {str(c): p_value(p) for c, p in mine.groupby("covariate", sort=False)["p_interaction"].first().items()}
-        clear = int((mine.drop_duplicates("covariate")["p_adjusted"] < ALPHA).sum())
+        adjusted = whole.drop_duplicates("covariate")["p_adjusted"].dropna()
+        clear = int((adjusted < ALPHA).sum())
         shown = labels.get(str(name), str(name).replace("_", " "))
-        finding = f"{clear} of {len(notes)} hazard ratios differ" if clear else "No hazard ratio clearly differs"
+        finding = (
+            f"The hazard ratios of {clear} of {len(adjusted)} covariates differ"
+            if clear
+            else "No hazard ratio clearly differs"
+        )
         blocks.append(
             Figure(
                 name=f"subgroups_{study.slug(made.definition)}_{_slug(str(name))}",
@@ -169,7 +183,11 @@ def _interactions(study: Study, made: Models, tests: pd.DataFrame, labels: Mappi
         }
     )  # fmt: skip
     used = [note for test, note in _TEST_NOTES.items() if (frame["interaction_test"] == test).any()]
-    notes = (*used, "Adjusted by Holm's method over all rows.") if len(frame) > 1 else tuple(used)
+    notes = (
+        *used,
+        *([_ADJUSTED] if len(frame) > 1 else []),
+        *([_NO_TEST] if frame["p_interaction"].isna().any() else []),
+    )
     title = f"Tests of interaction, {made.definition}"
     return Table(f"interactions_{study.slug(made.definition)}", title, frame, shown, notes=notes)
 

@@ -15,6 +15,7 @@ from survival.estimate.adjustments import holm
 from survival.estimate.cox import cox
 from survival.estimate.cox_fit import CoxFit
 from survival.estimate.design import MISSING_LEVEL, term_variables
+from survival.estimate.hypotheses import wald_test
 from survival.estimate.wald import coefficients_are_equal
 from survival.experiment.models import Models, options
 from survival.experiment.study import Study
@@ -22,6 +23,7 @@ from survival.findings import Finding
 
 MOST_LEVELS = 8
 ALL = "all customers"  # the row of the multivariable model itself
+WHOLE = "term as a whole"  # the row of a term of several columns: a test without a ratio
 ESTIMATES = ("coef", "hazard_ratio", "ci_lower", "ci_upper", "p")
 COLUMNS = [
     "definition", "subgroup", "level", "covariate", "customers", "events", "coef", "hazard_ratio", "ci_lower", "ci_upper", "p",
@@ -35,7 +37,8 @@ def subgroup_ratios(study: Study, made: Models) -> pd.DataFrame:
 
     One model a covariate and subgroup: the multivariable one, with the covariate's coefficient in each level in place of one, and
     the subgroup itself if the formula does not hold it. p_interaction: that they are the same, by the test that `interaction_test`
-    names (see `_Interaction.test`); p_adjusted: Holm's over all these tests of the definition.
+    names (see `_Interaction.test`). A term of several columns has a row WHOLE: that none of its coefficients differs between the levels.
+    p_adjusted: Holm's over one test a term and subgroup of the definition; the single columns of such a term have none.
     """
     parts = [pd.DataFrame(columns=COLUMNS)]
     for name in study.config.model.subgroups:
@@ -46,7 +49,9 @@ def subgroup_ratios(study: Study, made: Models) -> pd.DataFrame:
     frame = pd.concat([p for p in parts if len(p)] or parts, ignore_index=True)
     if frame.empty:
         return frame
-    tests = frame.drop_duplicates(["subgroup", "covariate"]).index
+    wholes = set(frame.loc[frame["level"] == WHOLE, "covariate"])
+    parts_of = {made.full.names[j] for term in wholes for j in made.full.terms[term]} - wholes
+    tests = frame[~frame["covariate"].isin(parts_of)].drop_duplicates(["subgroup", "covariate"]).index
     adjusted = pd.Series(holm(frame.loc[tests, "p_interaction"].to_numpy(float)), index=tests)
     filled = (
         adjusted.reindex(frame.index).groupby([frame["subgroup"], frame["covariate"]], sort=False).transform("first")
@@ -86,7 +91,7 @@ def _of_one(study: Study, made: Models, name: str, levels: pd.Series) -> pd.Data
         mine = [j for j in columns if j in full.estimated]
         if not mine:
             continue
-        rows += _rows(study, made, name, interaction, names, mine, counts)
+        rows += _rows(study, made, name, interaction, names, term, mine, counts)
     return pd.DataFrame(rows, columns=[c for c in COLUMNS if c != "p_adjusted"])
 
 
@@ -145,6 +150,27 @@ class _Interaction:
                 return LIKELIHOOD_RATIO, statistic, df, float(stats.chi2.sf(statistic, df))
         return ROBUST_WALD if fit.options.robust else WALD, *coefficients_are_equal(fit, here)
 
+    def test_all(self, fit: CoxFit, apart: Sequence[int]) -> tuple[str, float, int, float]:
+        """That each of the columns `apart` has one coefficient in all levels, together: as `test`."""
+        if not fit.options.robust and not fit.options.penalised and len(fit.estimated) == len(fit.names):
+            small = self._restricted([])
+            df = len(fit.estimated) - len(small.estimated)
+            if df == len(apart) * (len(self.inside) - 1):
+                statistic = max(2 * (fit.log_likelihood - small.log_likelihood), 0.0)
+                return LIKELIHOOD_RATIO, statistic, df, float(stats.chi2.sf(statistic, df))
+        pairs = []
+        for j in apart:
+            known = [i for i in (fit.names.index(f"x{j}g{k}") for k in self.inside) if i in fit.estimated]
+            pairs += [(known[0], i) for i in known[1:]]
+        name = ROBUST_WALD if fit.options.robust else WALD
+        if not pairs:
+            return name, float("nan"), 0, float("nan")
+        matrix = np.zeros((len(pairs), len(fit.names)))
+        for row, (first, other) in enumerate(pairs):
+            matrix[row, [first, other]] = -1.0, 1.0
+        found = wald_test(fit, matrix)
+        return name, found.statistic, found.df, found.p
+
     def _restricted(self, apart: Sequence[int]) -> CoxFit:
         """For every term of one column it is the same model, fitted once."""
         key = " ".join(map(str, apart))
@@ -154,12 +180,14 @@ class _Interaction:
 
 
 def _rows(
-    study: Study, made: Models, name: str, interaction: _Interaction, names: list[str], mine: Sequence[int], counts: pd.DataFrame,
+    study: Study, made: Models, name: str, interaction: _Interaction, names: list[str], term: str, mine: Sequence[int],
+    counts: pd.DataFrame,
 ) -> list[list[object]]:  # fmt: skip
     """The rows of one term: every column of it has a coefficient a level."""
     try:
         fit = interaction.fit(mine)
         tests = {j: interaction.test(fit, mine, j) for j in mine}
+        together = interaction.test_all(fit, mine) if len(mine) > 1 else None
     except EstimationError as error:
         message = f"the hazard ratios of '{made.full.names[mine[0]]}' by {name} cannot be estimated: {error}"
         study.note([Finding("no-model", "note", name, message)], about=made.definition)
@@ -167,6 +195,8 @@ def _rows(
     tidy, whole = fit.tidy().set_index("covariate"), made.full.tidy()
     rows: list[list[object]] = []
     everybody = [int(counts["customers"].iloc[-1]), int(counts["events"].iloc[-1])]
+    if together:
+        rows.append([made.definition, name, WHOLE, term, *everybody, *[np.nan] * len(ESTIMATES), *together])
     for j in mine:
         start = [made.definition, name]
         overall = [float(whole.loc[j, c]) for c in ESTIMATES]

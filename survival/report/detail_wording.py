@@ -61,6 +61,11 @@ def interaction_sentence(
     named = (labels or {}).get(str(first["subgroup"]), str(first["subgroup"]))
     levels = [r for r in rows if r["level"] != "all customers" and not is_missing(r["hazard_ratio"])]
     known = [f"{_ratio(r)} where {named} is “{r['level']}”" for r in levels]
+    if not known:  # a term of several columns, as a whole
+        return (
+            f"{start} the hazard ratios differed by {named} (test of interaction of all its levels together: "
+            f"{p_phrase(first['p_interaction'])}, adjusted {p_phrase(first['p_adjusted'])})."
+        )
     return (
         f"{start} the hazard ratio differed by {named}: {listed(known)} (test of interaction: {p_phrase(first['p_interaction'])}, "
         f"adjusted {p_phrase(first['p_adjusted'])})."
