@@ -14,7 +14,8 @@ from survival.experiment.hazard_blocks import (
     proportional_hazards_blocks,
 )
 from survival.experiment.hazard_detail_blocks import sensitivity_blocks, subgroup_blocks
-from survival.experiment.models import headline, models
+from survival.experiment.models import models
+from survival.experiment.ratio_headline import strongest_finding
 from survival.experiment.study import Study
 from survival.report.document import Report
 
@@ -35,4 +36,4 @@ def run(study: Study) -> Report:
         *sensitivity_blocks(study, fitted),
     ]
     blocks += closing_blocks(study, retention=False, models=fitted)
-    return study.report(blocks, headline=headline(study, fitted))
+    return study.report(blocks, headline=strongest_finding(study, fitted, blocks))

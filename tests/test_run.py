@@ -101,6 +101,17 @@ def test_the_manifest_says_what_was_run(project: Path) -> None:
     assert {f["id"] for f in manifest["warnings"]} >= {"late-entry"}
 
 
+def test_the_headline_of_hazard_ratios_is_the_largest_clear_one(project: Path) -> None:
+    folder = project / "results" / "crm_hazard_ratios"
+    headline = json.loads((folder / "manifest.json").read_text())["headline"]
+    rows = read_csv(folder / "tables" / "hazard_ratios.csv").query("model == 'multivariable'")
+    clear = rows[(rows["ci_lower"] > 1) | (rows["ci_upper"] < 1)]
+    top = clear.loc[clear["coef"].abs().idxmax()]
+    assert headline.startswith("cancellation: Customers with ")
+    assert f"{top['hazard_ratio']:.2f}" in headline
+    assert f"CI {top['ci_lower']:.2f}–{top['ci_upper']:.2f}" in headline
+
+
 class Links(HTMLParser):
     """Everything that a page would fetch or jump to."""
 

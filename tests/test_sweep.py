@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -79,6 +80,10 @@ def test_every_combination_is_a_run_and_one_page_sums_them_up(project: Path, tmp
     assert manifest["points"] == names
     page = (tmp_path / "choices" / "report.html").read_text()
     assert "4 runs, by ties, gap" in page
+    fits = pd.concat([read_csv(tmp_path / name / "tables" / "fit.csv") for name in names])
+    ends = [f"{n:,.0f}" for n in (fits["customers"].min(), fits["customers"].max())]
+    assert f"{' to '.join(dict.fromkeys(ends))} customers and " in page
+    assert " in each run. Multivariable Cox models, 95% intervals" in page
     index = (tmp_path / "index.html").read_text()
     assert index.count('href="choices/report.html"') >= 1
     assert "choices--ties%3Defron--gap%3D5/report.html" in index

@@ -60,7 +60,7 @@ def _report(
         *([Paragraph(f"Not finished, and not in these tables: {'; '.join(missing)}.")] if missing else []),
         Section("The runs"),
         Table("runs", "Runs of the sweep", *_runs(runs), notes=(NOTE,)),
-        *_ratio_blocks(ratios, config), *_retention_blocks(retention),
+        *_ratio_blocks(ratios, config, runs), *_retention_blocks(retention),
     ]  # fmt: skip
     keys = ", ".join(dict.fromkeys(key for point, _, _ in runs for key, _ in point.values))
     return Report(
@@ -141,7 +141,24 @@ def _retention_sentences(retention: pd.DataFrame) -> list[str]:
     return said
 
 
-def _ratio_blocks(ratios: pd.DataFrame, config: Experiment) -> list[Block]:
+def _samples(runs: Sequence[tuple[Point, Path, dict[str, Any]]], definition: str) -> str:
+    """How many customers and churns the runs' models of a definition are of, for a caption: one number where it is the same."""
+    fits = _gathered(runs, "fit")
+    mine = fits[fits["definition"] == definition] if len(fits) else fits
+    if mine.empty:
+        return ""
+    sizes = [f"{_span(mine[column])} {what}" for column, what in (("customers", "customers"), ("events", "churns"))]
+    return f"{' and '.join(sizes)}{' in each run' if len(mine) > 1 else ''}. "
+
+
+def _span(values: pd.Series) -> str:
+    low, high = count(values.min()), count(values.max())
+    return low if low == high else f"{low} to {high}"
+
+
+def _ratio_blocks(
+    ratios: pd.DataFrame, config: Experiment, runs: Sequence[tuple[Point, Path, dict[str, Any]]]
+) -> list[Block]:
     if ratios.empty:
         return []
     blocks: list[Block] = [Section("Hazard ratios")]
@@ -150,7 +167,8 @@ def _ratio_blocks(ratios: pd.DataFrame, config: Experiment) -> list[Block]:
         blocks.append(
             Figure(
                 f"hazard_ratios_{i + 1}" if i else "hazard_ratios", f"Hazard ratios in every run, {definition}",
-                f"Multivariable Cox models, {confidence(config.level)} intervals; the first {PANELS} covariates at most.",
+                f"{_samples(runs, str(definition))}Multivariable Cox models, {confidence(config.level)} intervals; the first {PANELS} "
+                "covariates at most.",
                 "Hazard ratio of each covariate in every run; the numbers are in the table below.",
                 sweep_ratios(drawn, labels=config.labels), ("hazard_ratios",),
             )
