@@ -186,11 +186,14 @@ def _points(values: Any) -> str:
 def _curves(c: Comparison) -> list[Block]:
     """Everybody's curve in both runs, under the first definition."""
     name = c.retention["definition"].iloc[0]
-    parts = []
+    parts, sizes = [], []
     for run, called in zip((c.before, c.after), c.names):
         assert run.customers is not None  # or there were no differences of retention
         rows = run.customers[(run.customers["definition"] == name) & run.customers["aside"].isna()]
         parts.append(rows[["entry", "exit", "churned"]].astype({"entry": float, "exit": float}).assign(run=called))
+        sizes.append(
+            f"{called}, {count(int(rows['churned'].sum()))} churns of {count(rows['customer'].nunique())} customers"
+        )
     curves = kaplan_meier(
         pd.concat(parts), start="entry", stop="exit", event="churned", by="run", order=list(c.names), level=c.level
     )
@@ -200,7 +203,7 @@ def _curves(c: Comparison) -> list[Block]:
     return [
         Figure(
             "retention", f"Retention of all customers in both runs, {name}",
-            f"Kaplan-Meier curves of all customers at risk in each run, with pointwise {confidence(c.level)} bands.",
+            f"Kaplan-Meier curves of all customers at risk: {'; '.join(sizes)}. Bands: pointwise {confidence(c.level)}.",
             "Retention curves of both runs over tenure; retention at fixed tenures is in the table below.",
             retention_curves(kept, by="run"), ("retention_curves",),
         ),
