@@ -111,7 +111,23 @@ MISTAKES: dict[str, tuple[Callable[[Frames], None], tuple[str, str] | None, str]
         None, r"customers.*c000",
     ),
     "an empty table": (lambda f: f.update(customers=f["customers"].head(0)), None, r"customers"),
-    "a transformed text column": (lambda f: None, ("plan + seats", "log(plan)"), r"log\(plan\)|plan"),
+    "a transformed text column": (
+        lambda f: None, ("plan + seats", "log(plan) + C(segment)"),
+        r"1 problem [^ ]*mine.yaml, line 12, model.formula: log\(plan\) cannot be computed: customers.plan holds text",
+    ),
+    "adjusted for a function of text": (
+        lambda f: None, ("lag_profile: []", "adjusted: {by: plan, for: [log(segment), log(seats)]}"),
+        r"1 problem [^ ]*mine.yaml, line 11, adjusted.for: log\(segment\) cannot be computed: customers.segment holds text",
+    ),
+    "adjusted by too many groups": (
+        filled("customers", "seats", lambda f: [f"s{i % 70}" for i in range(len(f))]),
+        ("lag_profile: []", "adjusted: {by: seats, for: [plan]}"),
+        r"mine.yaml, line 11, adjusted.by: 'seats' has 70 groups, more than the 60 that can be compared",
+    ),
+    "subgroups of too many levels": (
+        filled("customers", "seats", lambda f: [i % 9 for i in range(len(f))]),
+        ("robust: true", "subgroups: [seats, plan]"), r"model.subgroups: 'seats' has 9 levels, and .* at most 8",
+    ),
 }  # fmt: skip
 
 
@@ -282,6 +298,40 @@ def test_a_recorded_row_that_cannot_be_used_is_set_aside_and_said(
         (("run", "mine.yaml", "--set", "study=nothing"), "no study 'nothing'"),
         (("run", "mine.yaml", "--results", "mine.yaml"), "cannot be written"),
         (("check", "mine.yaml", "--set", "churn.cancellation.gapp=2"), "Did you mean 'gap'?"),
+        (
+            ("check", "mine.yaml", "--set", "characteristics.columns=[segmnt]"),
+            "mine.yaml: 1 problem --set characteristics.columns, characteristics.columns: 'segmnt' is no column of customers. "
+            "Did you mean 'segment'? Columns of customers: plan, segment, seats. ",
+        ),
+        (
+            ("check", "mine.yaml", "--set", "adjusted={for: [segmet], by: plan}"),
+            "mine.yaml: 1 problem --set adjusted, adjusted.for: 'segmet' is no column of customers. Did you mean 'segment'? "
+            "Allowed: plan, segment, seats. ",
+        ),
+        (
+            (
+                "check",
+                "mine.yaml",
+                "--set",
+                "model.subgroups=[seats]",
+                "--set",
+                "adjusted={by: plan, for: [log(segment)]}",
+            ),
+            "survival: mine.yaml: 2 problems --set adjusted, adjusted.for: log(segment) cannot be computed",
+        ),
+        (
+            (
+                "check",
+                "mine.yaml",
+                "--set",
+                "sweep={adjusted.by: [plan, seats], model.ties: [efron, breslow]}",
+                "--set",
+                "adjusted={by: plan, for: [log(segment)]}",
+                "--set",
+                "model.subgroups=[seats]",
+            ),
+            "mine.yaml: 2 problems",
+        ),
         (("simulate", "--scenario", "nothing", "--out", "x"), "nothing"),
         (("simulate", "--customers", "0", "--out", "x"), "customers"),
         (("run",), "Missing argument"),

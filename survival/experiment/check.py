@@ -16,11 +16,12 @@ import pandas as pd
 from rich.console import Console
 
 from survival.data import Tables, open_tables
-from survival.errors import DataError, SurvivalError
+from survival.errors import ConfigError, DataError, SurvivalError
 from survival.experiment.auditing import audited, stopping
 from survival.experiment.checkable import Checkable, checkable, said_once, table_problems, where
 from survival.experiment.columns import located
 from survival.experiment.config import Experiment
+from survival.experiment.data_settings import setting_problems
 from survival.experiment.episode_cache import EpisodeCache
 from survival.experiment.fingerprints import hash_of
 from survival.experiment.problems import located_lines, titled_lines
@@ -150,15 +151,16 @@ def _checked(path: Path, overrides: Sequence[str], console: Console, rebuild: bo
     with steps(console) as step:
         if any(one.problems for one in every):
             raise SurvivalError("\n".join(_problems(path, every, root, step)))
-        checked, failed = Checked(path, grid), list[tuple[int, str]]()
+        checked, failed, misfit = Checked(path, grid), list[tuple[int, str]](), list[tuple[int, str]]()
         for alike in _alike(every, _reads).values():
             try:
-                _look(checked, failed, every, alike, root, step, rebuild)
+                _look(checked, failed, misfit, every, alike, root, step, rebuild)
             except DataError as error:
                 said = str(located(error, every[alike[0]].source)).splitlines()
                 failed += [(number, line) for number in alike for line in said]
-        if failed:
-            raise SurvivalError("\n".join(said_once(grid, sorted(failed, key=lambda one: one[0]))))
+        if failed or misfit:
+            config, data = (said_once(grid, sorted(lines, key=lambda one: one[0])) for lines in (misfit, failed))
+            raise SurvivalError("\n".join([*(titled_lines(path, config) if config else []), *data]))
     return checked
 
 
@@ -197,10 +199,13 @@ def _builds(experiment: Experiment) -> str:
 
 
 def _look(
-    checked: Checked, failed: list[tuple[int, str]], every: Sequence[Checkable], alike: Sequence[int], root: Path, step: Steps,
-    rebuild: bool,
+    checked: Checked, failed: list[tuple[int, str]], misfit: list[tuple[int, str]], every: Sequence[Checkable],
+    alike: Sequence[int], root: Path, step: Steps, rebuild: bool,
 ) -> None:  # fmt: skip
-    """Combinations that read the same: the tables once, and spells, episodes and audit once for those that build the same."""
+    """Combinations that read the same: the tables once, and spells, episodes and audit once for those that build the same.
+
+    Adds lines to `failed`, of what is wrong with the data, and to `misfit`, of settings that the data do not allow.
+    """
     first = every[alike[0]].experiment
     assert first is not None  # or it had a problem
     step("reading and checking the tables")
@@ -214,6 +219,8 @@ def _look(
                 _audit(checked, every, same, tables, root, step, rebuild)
             except DataError as error:
                 failed += [(n, line) for n in same for line in str(located(error, one.source)).splitlines()]
+            except ConfigError as error:
+                misfit += [(n, line) for n in same for line in str(error).splitlines()]
 
 
 def _audit(
@@ -222,6 +229,8 @@ def _audit(
     config = every[same[0]].experiment
     assert config is not None
     study = Study(config, tables, step, EpisodeCache.of(root))
+    if lines := located_lines(every[same[0]].source, setting_problems(study)):
+        raise ConfigError("\n".join(text for _, text in sorted(lines)))
     at_risk, findings = _at_risk(study), audited(study, rebuild=rebuild)
     for number in same:
         mine = every[number].experiment

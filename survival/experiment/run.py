@@ -18,6 +18,7 @@ from survival.experiment import studies
 from survival.experiment.auditing import audited, refuse
 from survival.experiment.columns import check_inputs, located
 from survival.experiment.config import Experiment, load
+from survival.experiment.data_settings import refuse_settings
 from survival.experiment.fingerprints import code_hash, hash_of, versions
 from survival.experiment.kept_customers import write_customers
 from survival.experiment.progress import steps
@@ -170,6 +171,7 @@ def _run_located(job: Job, force: bool, console: Console) -> None:
     console.print(f"{job.experiment.name}: {job.experiment.study}", highlight=False)
     started = dt.datetime.now(dt.UTC)
     with replacing(job.target) as folder, steps(console) as step, opened(job.experiment, job.root, step) as study:
+        refuse_settings(job.path, study, job.source)
         audited(study)
         refuse(study)
         report = _reported(job, study)
