@@ -21,7 +21,7 @@ from survival.experiment.retention_numbers import entering_late
 from survival.experiment.study import Study
 from survival.flows.tallies import tallies
 from survival.plot.numbers import count
-from survival.report.characteristics import Column, characteristics_display, size, spread_display
+from survival.report.characteristics import Column, characteristics_display, hides, size, spread_display
 from survival.report.document import Block, Bullets, Paragraph, Table
 
 MOST_COLUMNS = 6  # cohorts that fit beside each other on a page
@@ -160,7 +160,7 @@ def _by_cohort(study: Study, name: str, frame: pd.DataFrame, mine: pd.DataFrame,
         f"Characteristics of the customers at entry, by {study.cohort_title.lower()}{f', {name}' if len(study.definitions) > 1 else ''}",
         frame,
         display=display,
-        notes=(*_notes(study, [name], mine, cohorts=labels, late=late), *more),
+        notes=(*_notes(study, [name], mine, display, cohorts=labels, late=late), *more),
         max_rows=200,
     )
 
@@ -192,27 +192,33 @@ def _beside_days(study: Study, frame: pd.DataFrame, parts: Mapping[str, pd.DataF
             sizes.append(f"{size(_total(began), mask)} under {name}")
         days.append(_days(lived, under))
     columns = [c for pair in zip(entry, days) for c in pair] if few else [*entry, *days]
-    notes = _notes(study, list(parts), frame)
+    display = characteristics_display(columns, labels=_labels(study), mask_below=mask)
+    notes = _notes(study, list(parts), frame, display)
     more = [] if few else [f"At entry under the other definitions ({', '.join(sizes)}): in tables/characteristics.csv."]
     return Table(
         "characteristics",
         "Characteristics of the customers at risk" + (", by definition of churn" if several else ""),
         frame,
-        display=characteristics_display(columns, labels=_labels(study), mask_below=mask),
+        display=display,
         notes=(*notes, *more),
         max_rows=200,
     )
 
 
 def _notes(
-    study: Study, names: Sequence[str], rows: pd.DataFrame, *, cohorts: Sequence[str] = (), late: Mapping[str, float] | None = None
+    study: Study, names: Sequence[str], rows: pd.DataFrame, display: pd.DataFrame, *,
+    cohorts: Sequence[str] = (), late: Mapping[str, float] | None = None
 ) -> tuple[str, ...]:  # fmt: skip
     mask = study.config.retention.mask_below
     kinds = set(rows["kind"])
     counts = ["n (% of customers with a known value)"] if kinds & {"flag", "text"} else []
     counts += ["Q1–Q3: the quartiles (R's type 2)"] if "number" in kinds else []
     absent = " Missing: without a known value." if (rows["missing"] > 0).any() else ""
-    hidden = f" Counts from 1 to {count(mask - 1)} are shown as < {count(mask)}." if mask > 1 else ""
+    hidden = (
+        f" Counts from 1 to {count(mask - 1)} are shown as < {count(mask)}."
+        if mask > 1 and hides(display, mask)
+        else ""
+    )
     said = [f"{'; '.join(counts)}.{absent}{hidden}", _entry_note(study, names)]
     if cohorts:
         every = ["Every cohort: in tables/characteristics.csv."] if len(cohorts) > MOST_COLUMNS else []

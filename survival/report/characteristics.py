@@ -38,6 +38,12 @@ def size(n: float, mask_below: float) -> str:
     return f"N{_KEEP}<{_KEEP}{count(mask_below)}" if 0 < n < mask_below else f"N{_KEEP}={_KEEP}{count(n)}"
 
 
+def hides(display: pd.DataFrame, mask_below: float) -> bool:
+    """Whether a table shows a count, or the size of a group, as below `mask_below` only."""
+    mark = f"<{_KEEP}{count(mask_below)}"
+    return any(mark in str(text) for text in [*display.columns, *display.to_numpy().ravel()])
+
+
 def characteristics_display(
     columns: Sequence[Column],
     *,
