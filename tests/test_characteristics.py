@@ -37,7 +37,7 @@ from survival.experiment.config import load
 from survival.experiment.study import opened
 from survival.flows.tallies import tallies
 from survival.indicators import parse_indicator
-from survival.report.characteristics import Column, characteristics_display, spread_display
+from survival.report.characteristics import Column, characteristics_display, hides, spread_display
 from survival.report.document import Table
 from survival.report.docx import table_docx
 from survival.report.tables import numeric_columns, read_csv, table_latex
@@ -552,3 +552,10 @@ def test_extremes_leave_out_groups_of_few() -> None:
     groups = {str(g): rows for g, rows in table.groupby("group") if g != "all"}
     display = spread_display([Column("Overall", table[table["group"] == "all"])], groups, mask_below=4)
     assert display[["Lowest", "Highest"]].to_numpy().tolist() == [["25.0% (a)", "50.0% (b)"]]
+
+
+def test_a_note_on_hidden_counts_needs_a_hidden_count() -> None:
+    shown, hidden = pd.DataFrame({"x": ["12 (3%)", "< 0.001"]}), pd.DataFrame({"x": ["<\u00a010"]})
+    assert not hides(shown, 10)
+    assert hides(hidden, 10)
+    assert hides(shown.set_axis(["a, N\u00a0<\u00a010"], axis=1), 10)
