@@ -118,7 +118,9 @@ def test_the_sentence_has_both_differences_and_claims_no_cause(project: Path) ->
     found = table(project, "adjusted_at_cancellation").query("tenure == 365")
     row = found.loc[found["observed_difference"].abs().idxmax()]
     text = (project / "results" / "alike" / "report.md").read_text()
-    said = next(line for line in text.splitlines() if line.startswith("- After") and "adjusted for" in line)
+    said = next(
+        line for line in text.splitlines() if line.startswith("- ") and "adjusted for segment and seats it was" in line
+    )
     for kind in ("observed", "adjusted"):
         assert f"{abs(100 * row[f'{kind}_difference']):.1f} points" in said
     assert f"retention of {row['group']}" in said

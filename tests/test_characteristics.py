@@ -380,7 +380,7 @@ def test_hazard_ratios_has_entry_beside_customer_days(project: Path) -> None:
 def test_cohorts_with_indicators_have_everybodys_customer_days(project: Path) -> None:
     low = "indicators={low_usage: {kind: usage, measure: quantity, window: 28, below: 5}}"
     table, told = blocks_of(
-        project, "crm_cohort_retention", "cohorts={by: segment}", "model={churn: cancellation, formula: low_usage}", low,
+        project, "crm_cohort_retention", "cohorts={by: segment}", "adjusted=null", "model={churn: cancellation, formula: low_usage}", low,
         "characteristics={columns: [], tests: true}", by_cohort=True,
     )  # fmt: skip
     frame, display = table.frame, table.display
@@ -396,7 +396,7 @@ def test_cohorts_with_indicators_have_everybodys_customer_days(project: Path) ->
 
 def test_cohorts_are_columns_that_add_up_to_overall(project: Path) -> None:
     table, told = blocks_of(
-        project, "crm_cohort_retention", "cohorts={by: plan}", "model.churn=cancellation",
+        project, "crm_cohort_retention", "cohorts={by: plan}", "adjusted=null", "model.churn=cancellation",
         "characteristics={columns: [segment, seats, channel]}", by_cohort=True,
     )  # fmt: skip
     frame = table.frame
@@ -468,7 +468,7 @@ def test_a_report_has_the_table_before_its_first_figure_and_in_every_format(
 
     config = yaml.safe_load((project / "configs" / "crm_cohort_retention.yaml").read_text())
     config |= {"study": "cohort_retention", "cohorts": {"by": "plan"}, "labels": {"segment": "size of company"}}
-    config |= {"characteristics": {"columns": ["seats"]}, "figures": ["svg"]}
+    config |= {"characteristics": {"columns": ["seats"]}, "figures": ["svg"], "adjusted": None}
     config["retention"] = {"at": [90], "conditional": [], "billing": False, "revenue": False}
     config["data"]["tables"].pop("usage")
     config["churn"] = {"cancellation": {"kind": "cancellation"}}

@@ -93,7 +93,7 @@ def _sentences(study: Study, name: str, at: pd.DataFrame, tests: pd.DataFrame) -
         *(rank_test_sentence(row, cohorts).replace("log-rank test", called) for row in rows),
     ]
     if more[0] and more[0].startswith("No cohort's") and more[1]:
-        more[1] = f"Still, {more[1][0].lower()}{more[1][1:]}"
+        more[1] = f"For comparison, {more[1][0].lower()}{more[1][1:]}"
     return [*said, *(sentence for sentence in more if sentence)]
 
 
