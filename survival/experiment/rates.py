@@ -126,13 +126,13 @@ def rate_blocks(study: Study, made: Rates) -> list[Block]:
         Section(f"Churn rate: {made.definition}"),
         Bullets(tuple(_sentences(made, study.config.level)), key=True),
     ]
-    blocks += [_months_figure(made, slug, name), _months_table(made, name)]
+    blocks += [_months_figure(made, slug, name, study.config.level), _months_table(made, name)]
     if len(made.quarters):
         blocks += _quarters(made, slug, study.config.level)
     if len(made.years):
         blocks.append(_years_table(made, slug, study.config.level))
     blocks += _bands(made, slug, study.config.level)
-    return blocks + (_revenue(made, slug) if made.revenue is not None else [])
+    return blocks + (_revenue(made, slug, study.config.level) if made.revenue is not None else [])
 
 
 def _sentences(made: Rates, level: float) -> list[str]:
@@ -168,13 +168,23 @@ def _trend_sentence(made: Rates) -> str:
     return text
 
 
-def _months_figure(made: Rates, slug: str, name: str) -> Figure:
+def _at_start(periods: pd.DataFrame) -> str:
+    """'1,049 to 2,909 customers at the start'."""
+    least, most = periods["customers_at_start"].min(), periods["customers_at_start"].max()
+    return (
+        f"{count(least)} to {count(most)} customers at the start"
+        if least < most
+        else f"{count(most)} customers at the start"
+    )
+
+
+def _months_figure(made: Rates, slug: str, name: str, level: float) -> Figure:
     bands = bands_compounded()
     return Figure(
         name=f"churn_rate_{slug}",
         title=f"Monthly churn rate, {made.definition}",
-        caption="Share of the customers at the start of each month who churned in it, with exact (Clopper-Pearson) intervals. Behind: "
-        "published monthly bands.",
+        caption=f"Share of the customers at the start of each month who churned in it, with exact (Clopper-Pearson) {confidence(level)} "
+        f"intervals: {_at_start(made.months)} of a month, {count(made.months['churned'].sum())} churns. Behind: published monthly bands.",
         alt=f"Monthly churn rates under {made.definition} with intervals, before two bands; the numbers are in the table.",
         figure=draw_rates(made.months, bands=bands[bands["per"] == "month"]),
         source=(name,),
@@ -202,7 +212,8 @@ def _quarters(made: Rates, slug: str, level: float) -> list[Block]:
     figure = Figure(
         name=name,
         title=f"Quarterly churn rate, {made.definition}",
-        caption="Share of the customers at the start of each quarter who churned in it, with exact intervals; dashed: the logistic line "
+        caption=f"Share of the customers at the start of each quarter who churned in it, with exact (Clopper-Pearson) {confidence(level)} "
+        f"intervals: {_at_start(made.quarters)} of a quarter, {count(made.quarters['churned'].sum())} churns. Dashed: the logistic line "
         "whose slope is tested.",
         alt=f"Quarterly churn rates under {made.definition} with intervals and a fitted line; the numbers are in the table.",
         figure=draw_rates(made.quarters, rate="rate", trend=line, trend_text=text, ylabel="Churned in the quarter"),
@@ -294,7 +305,7 @@ def _bands(made: Rates, slug: str, level: float) -> list[Block]:
     ]
 
 
-def _revenue(made: Rates, slug: str) -> list[Block]:
+def _revenue(made: Rates, slug: str, level: float) -> list[Block]:
     assert made.revenue is not None
     name, bands = f"revenue_churn_{slug}", bands_compounded()
     notes = (
@@ -306,7 +317,8 @@ def _revenue(made: Rates, slug: str) -> list[Block]:
         Figure(
             name=name,
             title=f"Monthly revenue churn, {made.definition}",
-            caption="Share of the monthly recurring revenue at the start of each month that belonged to customers who churned in it.",
+            caption="Share of the monthly recurring revenue at the start of each month that belonged to customers who churned in it: "
+            f"{_at_start(made.revenue)} of a month. Exact {confidence(level)} intervals for an effective number of customers.",
             alt=f"Monthly revenue churn under {made.definition} with intervals; the numbers are in the table.",
             figure=draw_rates(made.revenue, bands=bands[bands["per"] == "month"], ylabel="Revenue lost in the month"),
             source=(name,),
