@@ -83,3 +83,20 @@ def test_numbers_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> No
         found.append((fit.coefficients, fit.variance, fit.model_variance, fit.glance().to_numpy()))
     for one, other in zip(*found):
         assert (one == other).all()
+
+
+def test_the_caller_does_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many short tasks are not left to the other threads while the caller waits for one at a time."""
+    monkeypatch.setenv("SURVIVAL_THREADS", "2")
+    for _ in range(3):
+        by: list[int] = []
+
+        def task(by: list[int] = by) -> None:
+            time.sleep(0.002)
+            by.append(threading.get_ident())
+
+        together([task] * 24)
+        assert len(by) == 24
+        if by.count(threading.get_ident()) >= 8:
+            return
+    raise AssertionError(f"{by.count(threading.get_ident())} of 24 tasks were the caller's")

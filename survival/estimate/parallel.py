@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 _FEW, _MANY = 4, 16  # ranges
 _LEAST = 32_768  # rows of a range, where there may be many
 _BESIDE = 8  # rows of a range for each of its result: with fewer, adding up the results is the work
-WORTH = 200_000  # rows below which starting threads costs more than it saves
+WORTH = 100_000  # rows below which starting threads costs more than it saves
 
 
 class _Threads:
@@ -81,12 +81,14 @@ def together(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
         if not size:
             return [task() for task in tasks]
         pool = _threads.get(size)
-        futures = [pool.submit(task) for task in tasks[1:]]
-        results = [tasks[0]()]
-        for task, future in zip(tasks[1:], futures):
-            # What no thread has begun is done here: a task may itself call `together` without waiting for itself.
-            results.append(task() if future.cancel() else future.result())
-    return results
+        futures = [pool.submit(task) for task in tasks[:-1]]
+        mine = {len(futures): tasks[-1]()}
+        # What no thread has begun is done here, so that a task may itself call `together` without waiting for itself. From the
+        # end: the pool begins at the front, and waiting for what it has just begun would leave it all the rest.
+        for i in reversed(range(len(futures))):
+            if futures[i].cancel():
+                mine[i] = tasks[i]()
+        return [mine[i] if i in mine else futures[i].result() for i in range(len(tasks))]
 
 
 def _bound(work: Callable[[slice], Result], rows: slice) -> Callable[[], Result]:

@@ -128,12 +128,12 @@ def _pass_part(
 ) -> tuple[float, Floats, Floats, Floats, Floats]:
     """`_pass` over some rows, block by block in cache; stops at a predictor whose exp is out of range."""
     p, k = x.shape[1], sets.slots
-    step = max(
-        min(_PASS_VALUES // p, 8 * BLOCK), 4 * k
-    )  # the sums of a block are K x p: blocks must not be small beside them
+    size = part.stop - part.start
+    # The sums of a block are K x p: blocks must not be small beside them. All of about one length: each costs calls.
+    step = -(-size // max(round(size / max(min(_PASS_VALUES // p, 8 * BLOCK), 4 * k)), 1))
     top, s0, s1 = -np.inf, np.zeros(k), np.zeros((k, p))
     e0, e1 = np.zeros(k), np.zeros((k, p))
-    moves, ones = _Moves(sets, min(step, part.stop - part.start)), np.ones(min(step, part.stop - part.start))
+    moves, ones = _Moves(sets, step), np.ones(step)
     for low in range(part.start, part.stop, step):
         rows = slice(low, min(low + step, part.stop))
         z, r = x[rows], risk[rows]
@@ -286,7 +286,7 @@ def _gram(sets: RiskSets, x: Floats, risk: Floats, total: Floats, tied: Floats) 
             row, slot, mass = sets.ties.within(block)
             np.subtract.at(weight, row, mass * tied[slot])
             weight *= risk[block]
-            gram += (x[block] * weight[:, None]).T @ x[block]
+            gram += np.dot((x[block] * weight[:, None]).T, x[block])
         return gram
 
     parts = over_rows(part, x.shape[0], BLOCK)
@@ -300,7 +300,7 @@ def weighted_gram(x: Floats, weight: Floats) -> Floats:
         total = np.zeros((x.shape[1], x.shape[1]))
         for i in range(rows.start, rows.stop, BLOCK):
             block = slice(i, min(i + BLOCK, rows.stop))
-            total += (x[block] * weight[block, None]).T @ x[block]
+            total += np.dot((x[block] * weight[block, None]).T, x[block])
         return total
 
     parts = over_rows(part, x.shape[0], BLOCK)

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 _TABLE = 1_000_000  # look-up tables up to this size (or 4 x the rows) are cheaper than searching
-_BLOCK = 32_768  # rows whose temporaries are alive at a time
+_BLOCK = 65_536  # rows whose temporaries are alive at a time
 
 
 class SlotIndex:
@@ -22,8 +22,10 @@ class SlotIndex:
     def __init__(self, event_time: Floats, event_stratum: Ints, strata: int) -> None:
         self.times = _distinct(event_time)
         self.width = self.times.size + 1
-        rank = np.searchsorted(self.times, event_time) + 1
-        self.cells = np.unique(event_stratum * self.width + rank) if strata > 1 else np.arange(1, self.width)
+        if strata > 1:
+            self.cells = np.unique(event_stratum * self.width + self._rank(event_time))
+        else:
+            self.cells = np.arange(1, self.width)
         self.strata = strata
         self.slots = self.cells.size + strata
         self.cell_stratum = self.cells // self.width

@@ -9,13 +9,15 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from survival.estimate.blas_threads import one_blas_thread
 from survival.estimate.parallel import WORTH, over_rows, together
 
 Floats = NDArray[np.float64]
 
 Flags = NDArray[np.bool_]
 
-_BLOCK = 8192  # values of a column that stay in cache; BLAS sums so few without threads of its own
+_BLOCK = 65_536  # values of a column at a time: few calls, since between calls threads wait for each other, and still in cache
+_VALUES = 327_680  # values of all columns at a time
 _ROUNDING = 1e-14  # of sums of squares, relative
 
 
@@ -35,22 +37,27 @@ class Standardised:
 def standardised(columns: Sequence[Floats], rows: Floats, n: float) -> Standardised:
     """The columns (n,) as a matrix. rows: (n,) or (1,) how many episodes each row stands for, n in all."""
     tasks = [partial(_moments, column, rows, n) for column in columns]
-    moments = together(tasks) if columns[0].size >= WORTH else [task() for task in tasks]
+    if columns[0].size >= WORTH:
+        moments = together(tasks)
+    else:
+        with one_blas_thread():
+            moments = [task() for task in tasks]
     centre, scale, low, high, two_valued = np.array(moments).T.copy()
     scale[(scale <= 0) | (low == high)] = 1.0
     x, inverse = np.empty((columns[0].size, len(columns))), 1.0 / scale
+    size = max(_VALUES // len(columns), 1024)
 
     def fill(part: slice) -> None:
-        block = np.empty((len(columns), _BLOCK))
-        for i in range(part.start, part.stop, _BLOCK):  # column by column into a block that stays in cache, then turned
-            end = min(i + _BLOCK, part.stop)
+        block = np.empty((len(columns), min(size, part.stop - part.start)))
+        for i in range(part.start, part.stop, size):  # column by column into a block that stays in cache, then turned
+            end = min(i + size, part.stop)
             for j, column in enumerate(columns):
                 values = block[j, : end - i]
                 np.subtract(column[i:end], centre[j], out=values)
                 values *= inverse[j]
             x[i:end] = block[:, : end - i].T
 
-    over_rows(fill, len(x), _BLOCK)
+    over_rows(fill, len(x), 8192)
     return Standardised(x, centre, scale, low, high, two_valued > 0)
 
 
