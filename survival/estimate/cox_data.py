@@ -14,8 +14,9 @@ from survival.errors import ArgumentError
 from survival.estimate.cox_options import Options, penalty_of
 from survival.estimate.design import Coding, design, formula_variables
 from survival.estimate.estimability import refuse_no_events
+from survival.estimate.parallel import ahead
 from survival.estimate.risk_sets import Floats, Ints, RiskSets, episode_risk_sets, flow_risk_sets, sums_by
-from survival.estimate.standardise import by_column, standardised
+from survival.estimate.standardise import Standardised, by_column, standardised
 from survival.estimate.tenure_effects import TenureCoding, by_tenure, cell_flows, cut_episodes
 from survival.flows.columns import column_names, complete, numbers, read_columns
 from survival.flows.frames import EpisodeArrays, arrays_of, pattern_codes
@@ -99,37 +100,50 @@ def data_from_frame(frame: Any, options: Options) -> CoxData:
     """Read, check and prepare a frame of episodes."""
     formula = formula_variables(options.formula)
     who = options.cluster or options.customer
+    wanted = [options.stop, options.event, options.start, options.weights, options.customer, options.spell]
     try:
-        wanted = [options.stop, options.event, options.start, options.weights, options.customer, options.spell]
         table = _table(frame, [*wanted, *formula, *options.strata, who, options.offset])
-        episodes = arrays_of(
-            table, options.stop, options.event, options.start, weights=options.weights,
-            customer=options.customer, spell=options.spell, 
-        )  # fmt: skip
     except ArgumentError as error:
         raise _in_formula(error, formula) from error
-    stratum, values = strata_codes(table, options.strata)
-    sets = _risk_sets(episodes, stratum, len(values), options)
-    refuse_no_events(sets)
+    read = ahead(lambda: _read(table, options), len(table))
+    try:
+        columns, plain = design(table, options.formula)
+        made = None if options.time_varying else standardised(columns, np.ones(1), float(len(table)))
+    except Exception:
+        read()  # what is wrong with the episodes is said first
+        raise
+    episodes, stratum, values, sets = read()
     unit = episodes.customer
     if options.cluster:
         unit = pd.factorize(complete(table, options.cluster, "cluster"))[0].astype(np.intp)
     labels = table[who].to_numpy() if who else None
-    columns, plain = design(table, options.formula)
     coding: Coding | TenureCoding = plain
     offset = None if options.offset is None else numbers(table, options.offset, "offset")
     rows, person_time = float(len(episodes)), episodes.person_days
-    if options.time_varying:
+    if made is None:
         coding = by_tenure(plain, options.time_varying)
         row, episodes = cut_episodes(episodes, sets, coding)
         columns, unit = coding.columns([column[row] for column in columns], episodes.stop), unit[row]
         stratum, labels = _rows(stratum, row), _rows(labels, row)
         offset = _rows(offset, row)
         sets = _risk_sets(episodes, stratum, len(values), options)
-    return _centred(
-        sets, columns, np.ones(1), coding, stratum, values, unit, labels, episodes, None,
+        made = standardised(columns, np.ones(1), float(len(episodes)))
+    return _prepared(
+        sets, made, coding, stratum, values, unit, labels, episodes, None,
         episodes.customers, rows, person_time, options, offset,
     )  # fmt: skip
+
+
+def _read(table: pd.DataFrame, options: Options) -> tuple[EpisodeArrays, Ints | None, pd.DataFrame, RiskSets]:
+    """Episodes, strata and risk sets."""
+    episodes = arrays_of(
+        table, options.stop, options.event, options.start, weights=options.weights,
+        customer=options.customer, spell=options.spell,
+    )  # fmt: skip
+    stratum, values = strata_codes(table, options.strata)
+    sets = _risk_sets(episodes, stratum, len(values), options)
+    refuse_no_events(sets)
+    return episodes, stratum, values, sets
 
 
 def _rows(held: Any, row: Ints) -> Any:
@@ -174,8 +188,9 @@ def data_from_flows(flows: Flows, options: Options) -> CoxData:
         stratum, offset = _rows(stratum, row), _rows(offset, row)
         cut = flow_risk_sets(cells, stratum, len(values), efron=options.ties == "efron")
         sets = replace(cut, first_entry=sets.first_entry, last_exit=sets.last_exit)
-    return _centred(
-        sets, columns, rows, coding, stratum, values, None, None, None, flows,
+    made = standardised(columns, rows, float(columns[0].size) if rows.size == 1 else float(rows.sum()))
+    return _prepared(
+        sets, made, coding, stratum, values, None, None, None, flows,
         flows.customers, n, flows.person_days, options, offset,
     )  # fmt: skip
 
@@ -198,14 +213,12 @@ def strata_codes(frame: pd.DataFrame, strata: Sequence[str]) -> tuple[Ints | Non
     return pattern_codes(frame, strata, len(frame))
 
 
-def _centred(
-    sets: RiskSets, columns: list[Floats], rows: Floats, coding: Coding | TenureCoding, stratum: Ints | None,
+def _prepared(
+    sets: RiskSets, made: Standardised, coding: Coding | TenureCoding, stratum: Ints | None,
     values: pd.DataFrame, unit: Ints | None, unit_labels: Any, episodes: EpisodeArrays | None, flows: Flows | None,
     customers: int, n: float, person_time: float, options: Options, offset: Floats | None,
 ) -> CoxData:  # fmt: skip
-    """The columns centred and scaled, and all the rest. rows: how many episodes a design row is."""
-    held = float(columns[0].size) if rows.size == 1 else float(rows.sum())
-    made = standardised(columns, rows, held)
+    """All of it, with the penalty of each column and the offset centred."""
     penalty = penalty_of(options, coding.names, coding.terms)
     middle = 0.0 if offset is None else float((offset.min() + offset.max()) / 2)
     offset = None if offset is None else offset - middle

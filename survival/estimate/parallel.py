@@ -91,5 +91,14 @@ def together(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
         return [mine[i] if i in mine else futures[i].result() for i in range(len(tasks))]
 
 
+def ahead(task: Callable[[], Result], rows: int) -> Callable[[], Result]:
+    """Begins a task in another thread, where its rows are many; calling what is returned gives the result, or raises its error."""
+    size = threads() - 1
+    if not size or rows < WORTH:
+        return task
+    future = _threads.get(size).submit(task)
+    return lambda: task() if future.cancel() else future.result()
+
+
 def _bound(work: Callable[[slice], Result], rows: slice) -> Callable[[], Result]:
     return lambda: work(rows)

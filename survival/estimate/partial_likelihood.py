@@ -13,9 +13,10 @@ one pass over the episodes for S0, S1 and one cross product. Sources: Therneau &
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from survival.estimate.parallel import over_rows
@@ -133,7 +134,7 @@ def _pass_part(
     step = -(-size // max(round(size / max(min(_PASS_VALUES // p, 8 * BLOCK), 4 * k)), 1))
     top, s0, s1 = -np.inf, np.zeros(k), np.zeros((k, p))
     e0, e1 = np.zeros(k), np.zeros((k, p))
-    moves, ones = _Moves(sets, step), np.ones(step)
+    moves, (_, ones) = _Moves(sets, step), _constants(step)
     for low in range(part.start, part.stop, step):
         rows = slice(low, min(low + step, part.stop))
         z, r = x[rows], risk[rows]
@@ -161,6 +162,14 @@ def _pass_part(
     return (top if beta is not None else 0.0), s0, s1, e0, e1
 
 
+@lru_cache(maxsize=4)
+def _constants(rows: int) -> tuple[NDArray[np.int32], Floats]:
+    """Where the two movements of each row begin (rows + 1,), and ones (rows,): the same for every block of a fit."""
+    pointer, ones = np.arange(0, 2 * rows + 2, 2, dtype=np.int32), np.ones(rows)
+    pointer.flags.writeable = ones.flags.writeable = False
+    return pointer, ones
+
+
 class _Moves:
     """(K, rows) sparse: +weight x risk where a row enters, -weight x risk where it leaves; remade for each block in the
     same buffers."""
@@ -168,7 +177,7 @@ class _Moves:
     def __init__(self, sets: RiskSets, rows: int) -> None:
         self.sets = sets
         self.mass = np.empty((rows if sets.episodes else 0, 2))
-        self.pointer = np.arange(0, 2 * len(self.mass) + 2, 2, dtype=np.int32)
+        self.pointer = _constants(len(self.mass))[0]
 
     def of(self, rows: slice, risk: Floats) -> sparse.csc_matrix:
         sets, size = self.sets, risk.size
