@@ -13,13 +13,13 @@ one pass over the episodes for S0, S1 and one cross product. Sources: Therneau &
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import lru_cache, partial, reduce
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from survival.estimate.parallel import over_rows
+from survival.estimate.parallel import WORTH, over_rows, together
 from survival.estimate.risk_sets import Floats, RiskSets, sums_by
 from survival.estimate.strata_sums import after, before
 
@@ -120,20 +120,23 @@ def _pass(
     at each slot, (K,) and (K, p), and those over the tied events, (K,) and (K, p). beta None: every risk is 1 already."""
     parts = over_rows(lambda rows: _pass_part(sets, x, beta, shift, risk, offset, rows), x.shape[0], held=sets.slots)
     tops, *sums = zip(*parts)
-    s0, s1, e0, e1 = (reduce(np.ndarray.__iadd__, parts) for parts in sums)  # into the first part's arrays
+    s0, s1, tied0, tied1 = (reduce(np.ndarray.__iadd__, parts) for parts in sums)  # into the first part's arrays
+    e0, e1 = np.zeros(s0.shape), np.zeros(s1.shape)
+    e0[sets.ties.slots], e1[sets.ties.slots] = tied0, tied1
     return float(np.max(tops)), s0, s1, e0, e1
 
 
 def _pass_part(
     sets: RiskSets, x: Floats, beta: Floats | None, shift: float, risk: Floats, offset: Floats | None, part: slice
 ) -> tuple[float, Floats, Floats, Floats, Floats]:
-    """`_pass` over some rows, block by block in cache; stops at a predictor whose exp is out of range."""
-    p, k = x.shape[1], sets.slots
+    """`_pass` over some rows, block by block in cache, with the sums of the T slots of ties only, (T,) and (T, p); stops at a
+    predictor whose exp is out of range."""
+    p, k, t = x.shape[1], sets.slots, sets.ties.slots.size
     size = part.stop - part.start
     # The sums of a block are K x p: blocks must not be small beside them. All of about one length: each costs calls.
     step = -(-size // max(round(size / max(min(_PASS_VALUES // p, 8 * BLOCK), 4 * k)), 1))
     top, s0, s1 = -np.inf, np.zeros(k), np.zeros((k, p))
-    e0, e1 = np.zeros(k), np.zeros((k, p))
+    e0, e1 = np.zeros(t), np.zeros((t, p))
     moves, (_, ones) = _Moves(sets, step), _constants(step)
     for low in range(part.start, part.stop, step):
         rows = slice(low, min(low + step, part.stop))
@@ -153,12 +156,13 @@ def _pass_part(
             np.exp(r, out=r)
         moving = moves.of(rows, r)
         s0 += moving @ ones[: r.size]
-        s1 += moving @ z
-        row, slot, weight = sets.ties.within(rows)
+        more = moving @ z
+        s1 = more if low == part.start else np.add(s1, more, out=s1)
+        row, place, weight = sets.ties.within(rows)
         if row.size:
             mass = weight * r[row]
-            e0 += sums_by(slot, mass, k)
-            e1 += sparse.csc_matrix((mass, slot, np.arange(row.size + 1)), shape=(k, row.size), copy=False) @ z[row]
+            e0 += sums_by(place, mass, t)
+            e1 += sparse.csc_matrix((mass, place, np.arange(row.size + 1)), shape=(t, row.size), copy=False) @ z[row]
     return (top if beta is not None else 0.0), s0, s1, e0, e1
 
 
@@ -206,9 +210,18 @@ def _at_risk(moved: Floats, sets: RiskSets) -> Floats:
     # By position and not by subtraction: a slot may move a million times what is still there after it.
     total = np.empty(moved.shape)
     columns = moved.reshape(len(moved), -1)
-    for j, column in enumerate(columns.T):  # one at a time: K x p in extended precision would be as long as the data
-        later = after(column, sets.last_slot, np.longdouble)
-        np.subtract(0.0, later, out=total.reshape(columns.shape)[:, j], casting="same_kind")
+    result = total.reshape(columns.shape)
+
+    def one(j: int) -> None:  # one at a time: K x p in extended precision would be as long as the data
+        later = after(columns[:, j], sets.last_slot, np.longdouble)
+        np.subtract(0.0, later, out=result[:, j], casting="same_kind")
+
+    tasks = [partial(one, j) for j in range(columns.shape[1])]
+    if moved.size < WORTH:
+        for task in tasks:
+            task()
+    else:
+        together(tasks)
     return total
 
 
@@ -278,7 +291,7 @@ def exposure(sets: RiskSets, total: Floats) -> Floats:
 def _gram(sets: RiskSets, x: Floats, risk: Floats, total: Floats, tied: Floats) -> Floats:
     """X' diag(w) X with w = risk x exposure to total (K,), minus risk x tied (K,) of the tied events: a block at a time."""
     every = None if sets.episodes else exposure(sets, total)
-
+    tied = tied[sets.ties.slots]
     size = int(np.clip(10 * BLOCK // x.shape[1], BLOCK // 8, BLOCK))  # two copies of a block stay in cache
 
     def part(rows: slice) -> Floats:
@@ -292,8 +305,8 @@ def _gram(sets: RiskSets, x: Floats, risk: Floats, total: Floats, tied: Floats) 
                     weight *= sets.weight[block]
             else:
                 weight = every[block].copy()
-            row, slot, mass = sets.ties.within(block)
-            np.subtract.at(weight, row, mass * tied[slot])
+            row, place, mass = sets.ties.within(block)
+            np.subtract.at(weight, row, mass * tied[place])
             weight *= risk[block]
             gram += np.dot((x[block] * weight[:, None]).T, x[block])
         return gram

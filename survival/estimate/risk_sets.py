@@ -118,21 +118,25 @@ class RiskSets:
         if (np.diff(row) < 0).any():
             order = np.argsort(row, kind="stable")
             row, slot, weight = row[order], slot[order], weight[order]
-        return TiedEvents(row, slot, weight)
+        there = np.zeros(self.slots, bool)
+        there[slot] = True
+        return TiedEvents(row, (np.cumsum(there) - 1)[slot], weight, np.flatnonzero(there))
 
 
 @dataclass(frozen=True, eq=False)
 class TiedEvents:
-    """Design row, never falling, slot and summed weight of the f events that Efron corrects; (f,) each."""
+    """Of the f events that Efron corrects: design row, never falling, place of the slot among the T of them, summed weight; (f,) each.
+    slots (T,): of times without ties there are none."""
 
     row: Ints
-    slot: Ints
+    place: Ints
     weight: Floats
+    slots: Ints
 
     def within(self, rows: slice) -> tuple[Ints, Ints, Floats]:
-        """Those of a range of rows: row counted from its first, slot, weight."""
+        """Those of a range of rows: row counted from its first, place, weight."""
         part = slice(*np.searchsorted(self.row, (rows.start, rows.stop)))
-        return self.row[part] - rows.start, self.slot[part], self.weight[part]
+        return self.row[part] - rows.start, self.place[part], self.weight[part]
 
 
 def episode_risk_sets(

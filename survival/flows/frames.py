@@ -180,7 +180,9 @@ def timefix(*times: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     """
     if all(_whole_days(array) for array in times):
         return tuple(array.copy() for array in times)
-    distinct = np.unique(np.concatenate(times))
+    held = np.concatenate(times)
+    held.sort()
+    distinct = held[np.concatenate(([True], held[1:] != held[:-1]))]
     step = np.diff(distinct)
     tied = (step <= TIMEFIX) | (step <= TIMEFIX * np.abs(distinct).mean())
     if not tied.any():
@@ -194,11 +196,13 @@ def _moved(array: NDArray[np.float64], moved: NDArray[np.float64], onto: NDArray
     """The array with the values `moved` (sorted; mostly few) replaced by those of `onto`."""
     marked = np.zeros(_MARKS, bool)
     marked[_mark(moved)] = True
-    some = np.flatnonzero(marked[_mark(array)])  # who may be among them: searching for all would take ten times as long
-    place = np.minimum(np.searchsorted(moved, array[some]), moved.size - 1)
-    hit = moved[place] == array[some]
     result = array.copy()
-    result[some[hit]] = onto[place[hit]]
+    for low in range(0, array.size, _BLOCK):
+        part = array[low : low + _BLOCK]
+        some = np.flatnonzero(marked[_mark(part)])  # who may be among them: searching for all would take ten times as long
+        place = np.minimum(np.searchsorted(moved, part[some]), moved.size - 1)
+        hit = moved[place] == part[some]
+        result[low : low + _BLOCK][some[hit]] = onto[place[hit]]
     return result
 
 
