@@ -199,7 +199,8 @@ def _moved(array: NDArray[np.float64], moved: NDArray[np.float64], onto: NDArray
     result = array.copy()
     for low in range(0, array.size, _BLOCK):
         part = array[low : low + _BLOCK]
-        some = np.flatnonzero(marked[_mark(part)])  # who may be among them: searching for all would take ten times as long
+        # Who may be among them: searching for all would take ten times as long.
+        some = np.flatnonzero(marked[_mark(part)])
         place = np.minimum(np.searchsorted(moved, part[some]), moved.size - 1)
         hit = moved[place] == part[some]
         result[low : low + _BLOCK][some[hit]] = onto[place[hit]]
