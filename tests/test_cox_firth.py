@@ -6,7 +6,10 @@ script behind `test_cox_inference.py::test_firth`.
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,3 +89,52 @@ def test_the_maximum_is_that_of_the_definition(seed: int, ties: str) -> None:
     assert ours.log_likelihood == pytest.approx(-theirs.fun, rel=1e-9)
     assert ours.log_likelihood_null == pytest.approx(penalised(np.zeros(2)), rel=1e-9)
     np.testing.assert_allclose(ours.variance, np.linalg.inv(information(plain, ours.coefficients)), rtol=1e-6)
+
+
+COXPHF = json.loads((Path(__file__).parent / "references" / "cox_firth.json").read_text())
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "start_stop": ("usage + plan + safe", {"start": "start", "customer": "customer", "robust": False}),
+    "two_separated": ("usage + safe + always", {"start": "start", "customer": "customer", "robust": False}),
+    "help_page": ("x", {"start": "start"}),
+    "help_page_log": ("x", {"start": "start", "time_varying": {"x": "log"}}),
+    "help_page_three": ("x", {"stop": "time", "event": "cens"}),
+    "breast": ("T + N + G + CD", {"stop": "TIME", "event": "CENS"}),
+}
+
+
+def close(ours: Any, theirs: Any, tolerance: float) -> None:
+    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs, np.float64), rtol=tolerance, atol=tolerance / 10)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # few events
+@pytest.mark.parametrize("name", list(CASES))
+def test_coxphf(name: str) -> None:
+    """The R package itself: estimates, standard errors, profile intervals, penalised likelihood-ratio tests (references/cox_firth.R)."""
+    (formula, options), case = CASES[name], COXPHF[name]
+    frame = (
+        pd.DataFrame(case["data"])
+        if "data" in case
+        else pd.read_csv(Path(__file__).parent / "references" / "cox_breast.csv")
+    )
+    ours = cox(frame.sample(frac=1.0, random_state=1), formula, ties="breslow", firth=True, **options)
+    close(ours.coefficients, case["coef"], 3e-7)
+    close(ours.variance, case["var"], 3e-7)
+    close(2 * (ours.log_likelihood - ours.log_likelihood_null), case["likelihood_ratio"], 1e-9)
+    table = ours.profile_intervals()
+    close(np.log(table[["ci_lower", "ci_upper"]]), np.column_stack([case["lower"], case["upper"]]), 3e-7)
+    close(table["p"], case["p"], 1e-6)
+
+
+def test_a_printed_table_of_coxphf_and_two_customers_by_hand() -> None:
+    """github.com/tidymodels/broom issue 1238 shows coxphf on the data of Heinze & Schemper (2001), to the digits printed;
+    their section 2: of two customers the first leaves, and the estimate is log 3."""
+    table = cox(
+        pd.read_csv(Path(__file__).parent / "references" / "cox_breast.csv"),
+        "T + N + G + CD", stop="TIME", event="CENS", ties="breslow", firth=True,
+    ).profile_intervals()  # fmt: skip
+    printed = np.array([[1.2244388, 1.3627461, 9.472184, 0.008225204], [0.9188882, 1.1204552, 5.832863, 0.025282830]])
+    np.testing.assert_allclose(table[["coef", "ci_lower", "ci_upper", "p"]].head(2), printed, rtol=3e-7)
+    pair = pd.DataFrame({"x": [1.0, 0.0], "stop": [1.0, 2.0], "event": [True, False]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert cox(pair, "x", firth=True).coefficients[0] == pytest.approx(np.log(3), rel=2e-8)
