@@ -172,8 +172,6 @@ CONTRACT: dict[str, LogicalTable] = {
     )
 }
 
-FACTS = tuple(name for name in CONTRACT if name != "customers")
-
 # The one reason of a row set aside, in the order in which they are judged; the position is the code in the scratch tables.
 REASONS = (
     "used",
