@@ -17,6 +17,8 @@ from survival.estimate.slot_index import SlotIndex
 from survival.estimate.strata_sums import before
 
 _CELLS = 2_000_000  # path pieces x tenures x covariates alive at a time
+_FAR = 300.0  # log risk beyond which sums are taken relative to the largest
+_ENDLESS = 1e300
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,32 +92,44 @@ def at_zero(
 
 def cumulative_hazard(
     base: Baseline, beta: Floats, variance: Floats, paths: Paths, tenures: Floats, given: Floats
-) -> tuple[Floats, Floats]:
-    """(q, T) cumulative hazard of each subject from given (q,) to each tenure (T,), and its standard error.
+) -> tuple[Floats, Floats, Floats]:
+    """(q, T) cumulative hazard of each subject from given (q,) to each tenure (T,), its standard error, and log_unit (q, 1), the
+    logarithm of the unit in which a subject has both: 0 but for risks that a number does not hold.
 
     The last piece of a path goes on for ever. NaN before `given`, and beyond the last exit of the stratum
     in which a subject is then.
     """
     index = SlotIndex(base.time, base.stratum, base.first_entry.size)
-    sums = (_from_zero(base.hazard), _from_zero(base.variance), _from_zero(base.mean_hazard))
+    sums = (_from_zero(base.hazard, base), _from_zero(base.variance, base), _from_zero(base.mean_hazard, base))
     subjects = given.size
     first = np.searchsorted(paths.subject, np.arange(subjects))
     end = paths.end.copy()
     end[np.append(first[1:], paths.subject.size) - 1] = np.inf
     begin = np.maximum(paths.begin, given[paths.subject])
     hazard, error = np.empty((subjects, tenures.size)), np.empty((subjects, tenures.size))
-    piece = _Pieces(index, *sums, beta, variance, paths.x, paths.offset, paths.stratum, base.last_exit)
+    log_risk = np.clip(paths.x @ beta + paths.offset, -_ENDLESS, _ENDLESS)
+    unit = np.maximum.reduceat(log_risk, first)
+    unit = np.where(np.abs(unit) > _FAR, unit, 0.0)
+    risk = np.exp(log_risk - unit[paths.subject])
+    piece = _Pieces(index, *sums, variance, paths.x, risk, paths.stratum, base.last_exit)
     step = max(1, _CELLS // max(1, paths.subject.size * beta.size))
     for low in range(0, tenures.size, step):
         part = slice(low, low + step)
-        hazard[:, part], error[:, part] = piece.sum_by(paths.subject, first, begin, end, tenures[part])
+        with np.errstate(over="ignore"):  # an error beyond 1e308 hazards: nothing is known
+            hazard[:, part], error[:, part] = piece.sum_by(paths.subject, first, begin, end, tenures[part])
     early = tenures < given[:, None]
     hazard[early], error[early] = np.nan, np.nan
-    return hazard, error
+    return hazard, error, unit[:, None]
 
 
-def _from_zero(values: Floats) -> Floats:
-    return np.concatenate((np.zeros_like(values[:1]), np.cumsum(values, axis=0)))
+def _from_zero(values: Floats, base: Baseline) -> Floats:
+    """(m + S, ...) sums of the values (m, ...) of each stratum by itself, at its first to its last event time, after a 0."""
+    strata = base.first_entry.size
+    end = np.searchsorted(base.stratum, np.arange(strata), side="right")
+    sums = np.zeros((len(values) + strata, *values.shape[1:]))
+    if len(values):
+        sums[np.arange(len(values)) + base.stratum + 1] = before(values, end[base.stratum] - 1) + values
+    return sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,23 +138,22 @@ class _Pieces:
     hazard: Floats
     variance: Floats
     mean_hazard: Floats
-    beta: Floats
     beta_variance: Floats
     x: Floats
-    offset: Floats
+    risk: Floats
     stratum: Ints
     last_exit: Floats
 
-    def _count(self, time: Floats) -> Ints:
-        """(m, T) event times at or before `time` (m, T), over all strata before."""
+    def _place(self, time: Floats) -> Ints:
+        """(m, T) places in the sums: event times at or before `time` (m, T), and a 0 for each stratum before."""
         stratum = np.broadcast_to(self.stratum[:, None], time.shape).ravel()
-        return (self.index.at(time.ravel(), stratum) - stratum).reshape(time.shape)
+        return self.index.at(time.ravel(), stratum).reshape(time.shape)
 
     def sum_by(self, subject: Ints, first: Ints, begin: Floats, end: Floats, tenures: Floats) -> tuple[Floats, Floats]:
         until = np.minimum(end[:, None], tenures)
         until = np.maximum(until, begin[:, None])
-        low, high = self._count(np.broadcast_to(begin[:, None], until.shape)), self._count(until)
-        risk = np.exp(self.x @ self.beta + self.offset)[:, None]
+        low, high = self._place(np.broadcast_to(begin[:, None], until.shape)), self._place(until)
+        risk = self.risk[:, None]
         unseen = (until > begin[:, None]) & (until > self.last_exit[self.stratum][:, None])
         total = np.where(unseen, np.nan, self.hazard[high] - self.hazard[low])
         slope = risk[..., None] * (
@@ -153,13 +166,19 @@ class _Pieces:
         return hazard, np.sqrt(own + from_beta)
 
 
-def survival_band(hazard: Floats, error: Floats, level: float) -> tuple[Floats, Floats, Floats, Floats]:
-    """Survival, its standard error and a log-log interval from a cumulative hazard and its standard error; no
-    interval (NaN) where the curve is still 1."""
+def survival_band(
+    hazard: Floats, error: Floats, level: float, log_unit: Floats | float = 0.0
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Survival, its standard error and a log-log interval from a cumulative hazard and its standard error, both in the unit
+    exp(log_unit); no interval (NaN) where the curve is still 1."""
     z = stats.norm.ppf(0.5 + level / 2)
-    survival = np.exp(-hazard)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        factor = np.exp(z * error / hazard)
-        lower, upper = np.exp(-hazard * factor), np.exp(-hazard / factor)
+        log_hazard, wide = np.log(hazard) + log_unit, z * error / hazard
+        far = np.abs(log_hazard) > _FAR  # exp(log hazard) is no number, or its product with the factor is none
+        total, factor = np.where(far, np.exp(log_hazard), hazard * np.exp(log_unit)), np.exp(wide)
+        survival = np.exp(-total)
+        lower = np.where(far, np.exp(-np.exp(log_hazard + wide)), np.exp(-total * factor))
+        upper = np.where(far, np.exp(-np.exp(log_hazard - wide)), np.exp(-total / factor))
+        spread = np.where(far, np.exp(np.log(error) + log_unit - total), survival * error * np.exp(log_unit))
     known = hazard > 0
-    return survival, survival * error, np.where(known, lower, np.nan), np.where(known, upper, np.nan)
+    return survival, np.where(error > 0, spread, error), np.where(known, lower, np.nan), np.where(known, upper, np.nan)

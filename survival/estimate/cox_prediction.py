@@ -53,8 +53,8 @@ def predict_survival(
     origin = np.maximum(paths.begin[first], fit.base.first_entry[paths.stratum[first]])
     since = _given(given, table, order[np.searchsorted(subject[order], np.arange(len(labels)))], origin)
     times = _tenures(fit, tenures)
-    hazard, error = cumulative_hazard(fit.base, fit.inner[0], fit.inner[1], paths, times, since)
-    survival, se, lower, upper = survival_band(hazard, error, options.level)
+    hazard, error, log_unit = cumulative_hazard(fit.base, fit.inner[0], fit.inner[1], paths, times, since)
+    survival, se, lower, upper = survival_band(hazard, error, options.level, log_unit)
     return pd.DataFrame(
         {
             "customer": np.repeat(np.asarray(labels), times.size),
