@@ -227,7 +227,7 @@ def test_missing_covariates_are_counted() -> None:
     frame.loc[:1, "plan"] = None
     with pytest.raises(StructureError, match="'x' in 5 rows, 'plan' in 2 rows"):
         cox(frame, "x + flag + plan")
-    with pytest.raises(StructureError, match="infinite in 1 rows"):
+    with pytest.raises(StructureError, match="infinite in 1 row"):
         cox(people().assign(x=lambda f: f["x"].where(f.index != 3, np.inf)), "x")
     with pytest.raises(StructureError, match=r"'np.log\(flag\)'"):
         cox(people(), "np.log(flag)")

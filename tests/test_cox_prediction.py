@@ -154,7 +154,7 @@ def test_baseline_is_the_prediction_at_zero() -> None:
         ({"region": "c"}, ArgumentError, "strata that were not fitted"),
         ({"stop": [12, 20, 30]}, StructureError, "pieces of one path overlap"),
         ({"stop": [4, 20, 30]}, StructureError, "must start before it stops"),
-        ({"x": [0.0, np.nan, 1.0]}, StructureError, "'x' in 1 rows"),
+        ({"x": [0.0, np.nan, 1.0]}, StructureError, "'x' in 1 row"),
     ],
 )
 def test_paths_that_make_no_sense(change: dict[str, object], error: type[Exception], message: str) -> None:

@@ -105,14 +105,15 @@ def data_from_frame(frame: Any, options: Options) -> CoxData:
         table = _table(frame, [*wanted, *formula, *options.strata, who, options.offset])
     except ArgumentError as error:
         raise _in_formula(error, formula) from error
-    read = ahead(lambda: _read(table, options), len(table))
+    read, wrong = ahead(lambda: _read(table, options), len(table)), None
     try:
         columns, plain = design(table, options.formula)
         made = None if options.time_varying else standardised(columns, np.ones(1), float(len(table)))
-    except Exception:
-        read()  # what is wrong with the episodes is said first
-        raise
-    episodes, stratum, values, sets = read()
+    except Exception as error:
+        wrong = error
+    episodes, stratum, values, sets = read()  # what is wrong with the episodes is said first
+    if wrong is not None:
+        raise wrong
     unit = episodes.customer
     if options.cluster:
         unit = pd.factorize(complete(table, options.cluster, "cluster"))[0].astype(np.intp)

@@ -53,7 +53,7 @@ def robust_meat(sets: RiskSets, x: Floats, at: Likelihood, weight: Floats, unit:
     def part(units: slice) -> Floats:
         meat = np.zeros((x.shape[1], x.shape[1]))
         for sums in _unit_sums(sets, x, at, weight, terms, slot, order, starts, units):
-            meat += sums.T @ sums
+            meat += np.dot(sums.T, sums)  # gives the interpreter lock back, which @ does not
         return meat
 
     return np.sum(over_rows(part, starts.size - 1, held=0), axis=0)
@@ -107,12 +107,12 @@ def _blocks_of_units(starts: Ints, units: slice) -> Iterator[list[Ints]]:
     """As many units as a block of rows holds: where each begins and the last ends; of one that is longer, its pieces."""
     low = units.start
     while low < units.stop:
-        high = min(int(np.searchsorted(starts, starts[low] + 2 * BLOCK, side="right")) - 1, units.stop)
+        high = min(int(np.searchsorted(starts, starts[low] + 4 * BLOCK, side="right")) - 1, units.stop)
         if high > low:
             yield [starts[low : high + 1]]
         else:
             high = low + 1
-            edges = np.append(np.arange(starts[low], starts[high], 2 * BLOCK), starts[high])
+            edges = np.append(np.arange(starts[low], starts[high], 4 * BLOCK), starts[high])
             yield [edges[i : i + 2] for i in range(edges.size - 1)]
         low = high
 

@@ -137,11 +137,12 @@ def refuse(bad: NDArray[np.bool_], problem: str, shown: Mapping[str, Any], who: 
     if not bad.any():
         return
     rows = np.flatnonzero(bad)
-    raise StructureError(f"{problem}: {_count(rows)}. {show_rows(rows, shown, who)}")
+    raise StructureError(f"{problem}: {rows_in_words(rows.size)}. {show_rows(rows, shown, who)}")
 
 
-def _count(rows: NDArray[np.intp]) -> str:
-    return "1 row" if rows.size == 1 else f"{rows.size:,} rows"
+def rows_in_words(count: int) -> str:
+    """'1 row', '2,000 rows'."""
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def show_rows(rows: NDArray[np.intp], shown: Mapping[str, Any], who: pd.Series | None = None) -> str:
