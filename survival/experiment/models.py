@@ -19,6 +19,7 @@ from survival.estimate.hazard import hazard
 from survival.estimate.smoothing import smooth_hazard
 from survival.experiment.study import Study
 from survival.findings import Finding
+from survival.plot.forest import factors_of, is_interaction
 from survival.plot.numbers import count
 from survival.report.diagnostics_captions import sample
 
@@ -93,7 +94,7 @@ def _models(study: Study, name: str, frame: pd.DataFrame, formula: str) -> Model
     study.note(full.findings, about=name)
     study.fits[name] = full
     return Models(
-        name, full, _alone(study, frame, [text for text in term_formulas(formula).values() if ":" not in text])
+        name, full, _alone(study, frame, [text for text in term_formulas(formula).values() if not is_interaction(text)])
     )
 
 
@@ -129,7 +130,7 @@ def hazard_ratios(study: Study, all_models: list[Models]) -> pd.DataFrame:
         fitted = pd.concat(alone, ignore_index=True) if alone else pd.DataFrame(columns=["covariate"])
         univariable = exposed[["covariate"]].merge(fitted, on="covariate", how="left")  # not estimable: empty
         for model, rows in (("univariable", univariable), ("multivariable", _with_ph(made.full))):
-            rows = rows[~rows["covariate"].str.contains(":")] if model == "univariable" else rows
+            rows = rows[~rows["covariate"].map(is_interaction).astype(bool)] if model == "univariable" else rows
             parts.append(
                 rows.merge(exposed, on="covariate", how="left").assign(definition=made.definition, model=model)
             )
@@ -148,7 +149,7 @@ def exposure(study: Study, made: Models) -> pd.DataFrame:
     days = (frame["stop"] - frame["start"]).to_numpy(float)
     event = frame["event"].to_numpy(float)
     matrix = made.coding.encode(frame)
-    switch = np.array([all(_is_switch(study, part) for part in name.split(":")) for name in made.full.names])
+    switch = np.array([all(_is_switch(study, part) for part in factors_of(name)) for name in made.full.names])
     share = np.where(switch, days @ matrix / days.sum(), np.nan)
     events = np.where(switch, event @ matrix, np.nan)
     return pd.DataFrame({"covariate": list(made.full.names), "exposed_share": share, "events_exposed": events})
@@ -204,8 +205,7 @@ def _lagged(study: Study, made: Models, lag: int, frame: pd.DataFrame) -> pd.Dat
         message = f"with every indicator {lag} days earlier the model cannot be estimated: {error}"
         study.note([Finding("no-model", "note", f"lag {lag}", message)], about=made.definition)
         rows = made.full.tidy().assign(hazard_ratio=np.nan, ci_lower=np.nan, ci_upper=np.nan)
-    parts = rows["covariate"].str.split(":")
-    return rows[[any(part in study.indicators for part in names) for names in parts]]
+    return rows[[any(part in study.indicators for part in factors_of(name)) for name in rows["covariate"]]]
 
 
 def smoothed_baseline(study: Study, made: Models) -> pd.DataFrame:

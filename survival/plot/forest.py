@@ -39,24 +39,32 @@ class Row:
 
 def covariate_label(name: str) -> str:
     """formulaic's names made readable: 'plan[T.pro]' -> 'plan: pro', 'a:b' -> 'a × b', 'C(seats, contr.sum)' -> 'seats'."""
-    parts = _factors(_CATEGORICAL.sub(r"\1", name))
-    return " × ".join(re.sub(r"\[(?:T\.)?(.*)\]$", r": \1", part) for part in parts)
+    parts = factors_of(_CATEGORICAL.sub(r"\1", name))
+    said = " × ".join(re.sub(r"\[(?:T\.)?(.*)\]$", r": \1", part, flags=re.DOTALL) for part in parts)
+    return " ".join(said.split())  # a level may hold line breaks, as quoted cells of a CSV file do
 
 
 def factor_level(name: str) -> tuple[str, str] | None:
     """The factor and the level of a column such as 'plan[T.pro]'; None for numbers and interactions."""
-    found = None if is_interaction(name) else re.match(r"(.*?)\[T\.(.*)\]$", name)
-    return (found[1], found[2]) if found else None
+    found = None if is_interaction(name) else re.match(r"(.*?)\[T\.(.*)\]$", name, re.DOTALL)
+    return (found[1], " ".join(found[2].split())) if found else None
 
 
 def is_interaction(name: str) -> bool:
     """Whether a term or column is a product, as 'overdue:plan[T.pro]'."""
-    return len(_factors(name)) > 1
+    return len(factors_of(name)) > 1
 
 
-def _factors(name: str) -> list[str]:
-    """What an interaction multiplies; a colon in brackets is of a level."""
-    return re.split(r":(?![^\[]*\])", name)
+def factors_of(name: str) -> list[str]:
+    """What an interaction multiplies; the name itself where it is none. A colon in brackets is of a level, as in 'ad[T.a: b]'."""
+    parts, depth = [""], 0
+    for letter in name:
+        depth = max(depth + (letter == "[") - (letter == "]"), 0)
+        if letter == ":" and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts if not depth else re.split(r":(?![^\[]*\])", name)  # a level with a lone bracket
 
 
 @style.figure_function
@@ -110,14 +118,13 @@ def _rows(
     announced: set[str] = set()
     for covariate in style.groups_in_order(frame["covariate"]):
         name = str(covariate)
-        match = re.match(r"(.*)\[T\.(.*)\]$", name)
-        factor = match.group(1) if match else ""
-        if match and factor in references:
+        factor, level = factor_level(name) or ("", "")
+        if factor in references:
             if factor not in announced:
                 announced.add(factor)
                 rows.append(Row(labels.get(factor, covariate_label(factor)), reference=False))
                 rows.append(Row(str(references[factor]), reference=True, indent=True))
-            text, indent = labels.get(name, match.group(2)), True
+            text, indent = labels.get(name, level), True
         else:
             text, indent = labels.get(name, covariate_label(name)), False
         here = frame[frame["covariate"] == covariate]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import pandas as pd
 
-from survival.plot.forest import covariate_label
+from survival.plot.forest import covariate_label, factor_level
 from survival.plot.numbers import (
     MISSING,
     confidence,
@@ -37,8 +36,7 @@ def hazard_ratio_display(
     rows: list[dict[str, str]] = []
     announced: set[str] = set()
     for covariate in pd.unique(hazard_ratios["covariate"]):
-        dummy = re.match(r"(.*)\[T\.", str(covariate))
-        factor = dummy.group(1) if dummy else ""
+        factor, _ = factor_level(str(covariate)) or ("", "")
         if factor in (references or {}) and factor not in announced:
             announced.add(factor)
             rows.append(_reference(factor, (references or {})[factor], models, labels or {}))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from survival.plot.forest import covariate_label
+from survival.plot.forest import covariate_label, factor_level, factors_of, is_interaction
 from survival.plot.numbers import confidence, count, decimal, is_missing, months, p_phrase, percent, ratio
 
 FEW_EVENTS = 10
@@ -32,13 +31,13 @@ class Phrase:
 
 def phrase_for(covariate: str, *, number: bool, references: Mapping[str, str] | None = None) -> Phrase:
     """Words for a covariate that nobody described, from its name alone."""
-    if ":" in re.sub(r"\[.*?\]", "", covariate):
+    if is_interaction(covariate):
         return Phrase(what=covariate_label(covariate))
-    dummy = re.match(r"(.*)\[T\.(.*)\]$", covariate)
+    dummy = factor_level(covariate)
     if number:
         return Phrase(step=f"each further unit of {covariate}", what=covariate)
     if dummy:
-        factor, level = dummy.groups()
+        factor, level = dummy
         return level_phrase(factor, level, (references or {}).get(factor))
     return Phrase(who=f"customers with {covariate}")
 
@@ -74,7 +73,7 @@ def hazard_sentence(
     if is_missing(row["hazard_ratio"]):
         return _not_estimable(row, phrase, events)
     equal = ", the other covariates being equal" if adjusted else ""
-    if ":" in str(row["covariate"]) and not phrase.who and not phrase.step:
+    if is_interaction(str(row["covariate"])) and not phrase.who and not phrase.step:
         text = _interaction(row, phrase, level)
     elif not _clear(row):
         text = _null(row, phrase, equal, level)
@@ -129,7 +128,7 @@ def hazard_findings(
 
 def _crossed(covariate: str) -> list[str]:
     """The covariates that an interaction multiplies; none for a covariate alone."""
-    parts = re.split(r":(?![^\[]*\])", covariate)
+    parts = factors_of(covariate)
     return parts if len(parts) > 1 else []
 
 

@@ -1,0 +1,83 @@
+"""Names that data really hold (colons, brackets, line breaks, quotes, very long ones) come through to tables, sentences and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from survival.experiment.config import load
+from survival.experiment.models import hazard_ratios, models
+from survival.experiment.phrases import phrases, shown_labels
+from survival.experiment.study import Study, opened
+from survival.plot.forest import covariate_label, factor_level, factors_of
+from survival.report.displays import hazard_ratio_display
+from survival.report.wording import hazard_findings
+
+LEVELS = ("ads: search", "b [x]: y", "line\nbreak", "zz")
+CONFIG = """
+title: Names
+study: hazard_ratios
+data:
+  tables:
+    customers: {path: data/customers.csv}
+    subscriptions: {path: data/subscriptions.csv}
+  observed: {from: 2023-01-01, until: 2024-06-30}
+churn: {ended: {kind: cancellation}}
+model: {formula: channel + seats + channel:seats}
+"""
+
+
+class Quiet:
+    def __call__(self, name: str) -> None: ...
+
+    def part(self, done: int, total: int) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
+    folder = tmp_path_factory.mktemp("names")
+    (folder / "configs").mkdir()
+    (folder / "data").mkdir()
+    (folder / "configs" / "names.yaml").write_text(CONFIG, encoding="utf-8")
+    n, rng = 160, np.random.default_rng(5)
+    signed = pd.Timestamp("2023-01-01") + pd.to_timedelta(rng.integers(0, 300, n), "D")
+    ended = signed + pd.to_timedelta(rng.integers(20, 500, n), "D")
+    customers = {"customer_id": range(n), "signed_up_on": signed, "channel": [LEVELS[i % 4] for i in range(n)]}
+    pd.DataFrame(customers | {"seats": rng.integers(1, 9, n)}).to_csv(folder / "data" / "customers.csv", index=False)
+    over = pd.Series(ended).where(ended <= pd.Timestamp("2024-06-30"))
+    pd.DataFrame({"customer_id": range(n), "started_on": signed, "ended_on": over}).to_csv(
+        folder / "data" / "subscriptions.csv", index=False
+    )
+    experiment, _ = load(folder / "configs" / "names.yaml", ())
+    with opened(experiment, folder, Quiet()) as made:  # type: ignore[arg-type]
+        yield made
+
+
+def test_levels_with_colons_keep_their_univariable_ratios(study: Study) -> None:
+    made = models(study)[0]
+    frame = hazard_ratios(study, [made])
+    alone = frame[frame["model"] == "univariable"]
+    assert alone["covariate"].tolist() == [f"channel[T.{level}]" for level in LEVELS[1:]] + ["seats"]
+    assert alone["hazard_ratio"].notna().all()
+    dummies = alone[alone["covariate"] != "seats"]
+    assert dummies["exposed_share"].notna().all()
+    assert dummies["events_exposed"].sum() < made.full.events
+    shown = hazard_ratio_display(frame, references=made.references, labels=shown_labels(study, made))
+    assert shown["Covariate"].tolist()[:5] == [
+        "channel: ads: search", "channel: b [x]: y", "channel: line break", "channel: zz", "seats",
+    ]  # fmt: skip
+    said = " ".join(hazard_findings(frame, phrases(study, made), references=made.references))
+    assert "channel “b [x]: y”" in said
+    assert "channel “line break”" in said
+    assert "[T." not in said
+
+
+def test_factors_of_an_interaction_are_told_from_colons_in_levels() -> None:
+    assert factors_of("ad[T.a: [b]]") == ["ad[T.a: [b]]"]
+    assert factors_of("ad[T.a: b]:low:plan[T.x:y]") == ["ad[T.a: b]", "low", "plan[T.x:y]"]
+    assert factors_of("ad[T.a [b]:low") == ["ad[T.a [b]", "low"]  # a lone bracket in a level
+    assert covariate_label("ad[T.a\r\n b]") == "ad: a b"
+    assert factor_level("ad[T.a\nb]") == ("ad", "a b")
