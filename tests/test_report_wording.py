@@ -281,14 +281,14 @@ def test_forest_titles() -> None:
     )
     both = hazard_ratios()[lambda d: d["covariate"].isin(["open_ticket", "plan[T.pro]"])]
     assert forest_title(both, labels).startswith(
-        "All 2 hazard ratios are clearly different from 1: the furthest is that of plan: pro"
+        "Both hazard ratios are clearly different from 1: the furthest is that of plan: pro"
     )
 
 
 def test_hazard_and_flag_titles() -> None:
     smooth = pd.DataFrame({"tenure": [0, 61, 400], "hazard": [0.001, 0.002, math.nan]})
     assert hazard_title(smooth) == "The baseline hazard is highest around month 2 of tenure, 6.0% in 30 days"
-    assert hazard_title(smooth.iloc[:0]) == "Baseline hazard of churn over tenure"
+    assert hazard_title(smooth.iloc[:0]) == "Too few churns to smooth the baseline hazard"
     assert (
         hazard_title(smooth.assign(tenure=0))
         == "The baseline hazard is highest at the start of tenure, 6.0% in 30 days"
@@ -302,15 +302,23 @@ def test_hazard_and_flag_titles() -> None:
     totals = pd.DataFrame(
         [(c, s, t, h) for c, on in (("a", 0.9), ("b", 0.1)) for s, h in (("on", on), ("off", 0.5)) for t in (10, 20)],
         columns=["covariate", "state", "tenure", "cumulative_hazard"],
-    )
-    assert (
-        flags_title(totals) == "For 1 of the 2 flags customers leave faster while it is on; for the other, more slowly"
-    )
+    ).assign(se=0.1)
+    assert flags_title(totals) == "Of 2 flags, 1 goes with faster leaving and 1 goes with slower leaving while on"
     assert flags_title(totals[totals["covariate"] == "a"]) == "Customers leave faster while the flag is on"
     assert flags_title(totals[totals["covariate"] == "b"]) == "Customers leave more slowly while the flag is on"
     both = pd.concat([totals[totals["covariate"] == "a"].assign(covariate=c) for c in "ac"])
     assert flags_title(both) == "Customers leave faster while a flag is on, whichever it is"
-    assert flags_title(totals[totals["state"] == "on"]) == "Cumulative hazard of churn with each flag on and off"
+    assert flags_title(totals[totals["state"] == "on"]) == "No flag was both on and off for long enough to compare"
+    unsure = totals.assign(se=0.15)  # 0.4 apart, 1.96 standard errors of the difference are 0.42
+    assert flags_title(unsure) == "While neither of the two flags is on customers leave clearly faster or more slowly"
+    assert flags_title(unsure, level=0.9).startswith("Of 2 flags, 1 goes with faster")
+    one = flags_title(unsure[unsure["covariate"] == "a"])
+    assert one == "Customers leave neither clearly faster nor clearly more slowly while the flag is on"
+    mixed = pd.concat([totals, unsure.assign(covariate=unsure["covariate"] + "2")])
+    assert flags_title(mixed).endswith("1 goes with slower leaving while on; 2 are not clear")
+    alone = totals[(totals["state"] == "on") | (totals["tenure"] == 10)].assign(se=0.1)
+    later = alone.assign(cumulative_hazard=alone["cumulative_hazard"].where(alone["tenure"] == 10, 9.0))
+    assert flags_title(later) == flags_title(totals), "compared at day 10, where both states are known"
 
 
 def test_the_title_of_smoothed_hazards_says_over_which_tenures_they_are_compared() -> None:
@@ -341,7 +349,10 @@ def test_lag_titles() -> None:
     ]
     profile = pd.DataFrame(rows, columns=["covariate", "lag", "ci_lower", "ci_upper"])
     assert lag_title(profile) == "Of 2 hazard ratios that are clear at a lag of 0 days, 1 still is at 30 days"
-    assert lag_title(profile[profile["lag"] == 0]) == "Hazard ratios by lag"
+    first = profile[profile["lag"] == 0]
+    assert lag_title(first) == "2 of 3 hazard ratios are clearly different from 1 at a lag of 0 days"
+    none = profile[profile["covariate"] == "c"]
+    assert lag_title(none) == "No hazard ratio is clearly different from 1 at a lag of 0 days"
     gone = profile.assign(
         **{c: profile[c].where(profile["lag"] == 0, x) for c, x in (("ci_lower", 0.5), ("ci_upper", 9.0))}
     )

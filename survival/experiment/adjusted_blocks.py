@@ -11,10 +11,13 @@ from survival.cohorts import COHORT
 from survival.experiment.adjusted import Adjusted, adjusted_of, at_tenures, curve_rows
 from survival.experiment.comparisons import ADJUSTED_BY, ALPHA, MARK
 from survival.experiment.models import Models
+from survival.experiment.samples import under
 from survival.experiment.study import Study
 from survival.plot.adjusted import adjusted_retention
 from survival.plot.numbers import confidence, count, decimal, p_phrase, percent_with_interval
 from survival.plot.style import tenure_ticks
+from survival.report.curve_titles import adjusted_title
+from survival.report.diagnostics_captions import sample
 from survival.report.document import Block, Bullets, Figure, Section, Table
 from survival.report.wording import days_and_months
 
@@ -44,7 +47,7 @@ def adjusted_blocks(study: Study, name: str) -> list[Block]:
     return [
         Figure(
             name=f"adjusted_retention_{slug}",
-            title=f"Customers retained by {groups}, as observed and adjusted for {_covariates(study)}, {name}",
+            title=under(study, name, adjusted_title(at, groups, _covariates(study), name_of=_named_as(made))),
             caption=_caption(study, made),
             alt=f"Retention curves by {groups} under {name}, as observed and adjusted for {_covariates(study)}; the table has the numbers.",
             figure=adjusted_retention(
@@ -125,10 +128,15 @@ def _groups(study: Study, made: Adjusted) -> str:
     return study.cohort_title.lower() if made.curves.by == COHORT else _named(study, made.curves.by)
 
 
+def _named_as(made: Adjusted) -> str:
+    """What stands before a group's name: 2023-Q1 alone does not say what it is."""
+    return "cohort " if made.curves.by == COHORT else ""
+
+
 def _caption(study: Study, made: Adjusted) -> str:
     curves, interval = made.curves, study.config.retention.interval
     groups, words = _groups(study, made), _covariates(study)
-    counted = f"{count(made.customers)} customers, {count(made.events)} churns."
+    whom = sample(made.customers, made.events)
     if curves.method == "marginal":
         how = (
             f"Adjusted: Kaplan-Meier curves with customers weighted so that every group has the {words} of all {count(made.customers)} "
@@ -148,7 +156,7 @@ def _caption(study: Study, made: Adjusted) -> str:
     late = len({float(b) for b in curves.begin}) > 1
     where = "A curve is drawn where its own group was observed" + (", from 100% at its first entry." if late else ".")
     return (
-        f"{counted} As observed: Kaplan-Meier curves. {how}{bands} {where} Other differences "
+        f"{whom} As observed: Kaplan-Meier curves. {how}{bands} {where} Other differences "
         "between the groups remain; the curves do not show what would happen if a customer changed group."
     )
 

@@ -10,12 +10,16 @@ import numpy as np
 import pandas as pd
 
 from survival.errors import EstimationError
-from survival.estimate.design import formula_variables
+from survival.estimate.design import formula_variables, term_variables
+from survival.estimate.wald import terms_are_zero
 from survival.experiment.models import Models
+from survival.experiment.samples import under
 from survival.experiment.study import Study
 from survival.findings import Finding
 from survival.plot.adjusted import partial_effects as draw
 from survival.plot.numbers import confidence, count, percent_with_interval
+from survival.report.curve_titles import predicted_title
+from survival.report.diagnostics_captions import sample
 from survival.report.document import Block, Figure, Section, Table
 
 SHARES = (0.1, 0.5, 0.9)  # of a number's values over the episodes
@@ -50,7 +54,7 @@ def _of_one(study: Study, made: Models, name: str) -> list[Block]:
     return [
         Figure(
             name=table,
-            title=f"Retention that the model predicts by {label}, {made.definition}",
+            title=under(study, made.definition, predicted_title(at, label, _term_p(study, made, name))),
             caption=_caption(study, made, held),
             alt=f"Predicted retention by {label} under {made.definition}; the table has the numbers.",
             figure=draw(shown[["covariate", "value", "tenure", "retention", "ci_lower", "ci_upper"]], label=label, title=label),
@@ -101,6 +105,13 @@ def _held(study: Study, made: Models, name: str, frame: pd.DataFrame) -> dict[st
     return held
 
 
+def _term_p(study: Study, made: Models, name: str) -> float | None:
+    """p of the Wald test of the term as a whole; None for strata, and where it is part of other terms too."""
+    within = [term for term, read in term_variables(study.config.model.formula or "").items() if name in read]
+    tests = terms_are_zero(made.full).set_index("term")["p"]
+    return float(tests[within[0]]) if len(within) == 1 and within[0] in tests.index else None
+
+
 def _caption(study: Study, made: Models, held: dict[str, Any]) -> str:
     words = "; ".join(
         f"{study.labels.get(name, name.replace('_', ' '))}: {_word(study, name, v)}" for name, v in held.items()
@@ -108,7 +119,7 @@ def _caption(study: Study, made: Models, held: dict[str, Any]) -> str:
     others = f" The other covariates are held at one value each ({words})." if words else ""
     variance = "robust variance of the coefficients" if made.full.options.robust else "model-based variance"
     return (
-        f"Predicted by the multivariable Cox model of {count(made.full.customers)} customers and {count(made.full.events)} churns, for "
+        f"{sample(made.full.customers, made.full.events)} Predicted by the multivariable Cox model for "
         f"customers whose covariates keep these values all the time, which few do where they change over time.{others} Bands: "
         f"pointwise {confidence(study.config.level)}, log-log ({variance}). Not what would happen if a value were changed."
     )

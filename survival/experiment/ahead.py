@@ -14,11 +14,12 @@ from survival.estimate.kaplan_meier import kaplan_meier
 from survival.estimate.landmark import landmark
 from survival.estimate.rank_tests import rank_test
 from survival.estimate.rmst import rmst
-from survival.experiment.retention_numbers import sample_of
+from survival.experiment.samples import sample_of, under
 from survival.experiment.study import Study
 from survival.findings import Finding
 from survival.plot.conditional import MOST_BANDS, conditional_retention
 from survival.plot.numbers import confidence, count, decimal, p_phrase, percent, percent_with_interval
+from survival.report.curve_titles import Kept, conditional_title
 from survival.report.displays import retention_display
 from survival.report.document import Block, Figure, Table
 
@@ -118,7 +119,7 @@ def _conditional_blocks(study: Study, name: str, curves: pd.DataFrame, at: pd.Da
     return [
         Figure(
             name=f"conditional_{slug}",
-            title=f"Retention of those who are still here, {name}",
+            title=under(study, name, _finding(study, name, at)),
             caption=f"{sample_of(study, name)} Kaplan-Meier curves; each starts at the tenure of its dot, at 100% of the customers who "
             f"reached it.{_bands_said(study, name, curves)} A later curve that falls more slowly: "
             "those who have stayed longer leave more slowly.",
@@ -152,23 +153,46 @@ def ahead_sentence(study: Study, name: str) -> str | None:
     if after is None or new is None:
         return None
     return (
-        f"Of the customers still here after {count(reached)} days {percent(after)} stayed another {count(ahead)} days; of new customers "
-        f"{percent(new)}."
+        f"Of the customers still here after {count(reached)} days {percent(after[0])} stayed another {count(ahead)} days; of new customers "
+        f"{percent(new[0])}."
     )
 
 
-def _kept(study: Study, name: str, given: float | None, ahead: float) -> float | None:
-    """Retention `ahead` days after `given` (None: after signup); None where it is not known."""
+def _finding(study: Study, name: str, at: pd.DataFrame) -> str:
+    """The same as a title, at the longest number of days that is known, with intervals. `at`: as `conditional` has it."""
+    known, given = at[at["retention"].notna()], given_tenures(study)
+    if known.empty:
+        return "Retention of those who are still here, by tenure"
+    middle = given[len(given) // 2]
+    mine = known[known["given"] == middle] if (known["given"] == middle).any() else known
+    row: Any = mine.loc[mine["days_ahead"].idxmax()]
+    return conditional_title(row["given"], row["days_ahead"], _values(row), _kept(study, name, None, row["days_ahead"]))
+
+
+def _kept(study: Study, name: str, given: float | None, ahead: float) -> Kept | None:
+    """Retention `ahead` days after `given` (None: after signup) with its interval; None where it is not known."""
     if given is None:
-        pooled = kaplan_meier(study.flows(name), interval="none")
-        if pooled.curves[0].entry > 0:
-            return None
-        value = float(pooled.at([ahead])["retention"].iloc[0])
-        return None if value != value else value
+        return _kept_of_new(study, name, ahead)
     curve = _from(study, name, given)
     if curve is None or curve["tenure"].max() < given + ahead:
         return None
-    return float(curve.loc[curve["tenure"] <= given + ahead, "retention"].iloc[-1])
+    return _values(curve.loc[curve["tenure"] <= given + ahead].iloc[-1])
+
+
+def _kept_of_new(study: Study, name: str, ahead: float) -> Kept | None:
+    how: dict[str, Any] = {"level": study.config.level, "interval": study.config.retention.interval}
+    if study.several_spells(name):
+        pooled = kaplan_meier(study.stays(name), start="start", **how, **OF_A_SPELL)
+    else:
+        pooled = kaplan_meier(study.flows(name), **how)
+    if pooled.curves[0].entry > 0:
+        return None
+    found = _values(pooled.at([ahead]).iloc[0])
+    return None if found[0] != found[0] else found
+
+
+def _values(row: Any) -> Kept:
+    return float(row["retention"]), float(row["ci_lower"]), float(row["ci_upper"])
 
 
 # --- Since a landmark ------------------------------------------------------------------------------------------------

@@ -9,10 +9,12 @@ from survival.errors import EstimationError
 from survival.estimate.kaplan_meier import kaplan_meier
 from survival.estimate.tails import YEAR, Tails, extrapolate
 from survival.experiment.curve_figures import axis_options, medians, no_test, options_said, tail_band
+from survival.experiment.samples import sample_of, under
 from survival.experiment.study import Study
 from survival.findings import Finding
 from survival.plot.numbers import confidence, count, decimal, percent
 from survival.plot.tail import extrapolated_retention, model_name
+from survival.report.curve_titles import extrapolated_title
 from survival.report.document import Block, Figure, Paragraph, Section, Table
 
 
@@ -34,7 +36,7 @@ def tail_blocks(study: Study, name: str, mrr: float | None) -> list[Block]:
     if tail.chosen is None or tail.splice >= how.horizon:
         return []
     study.used("tails", *(["shifted beta geometric"] if how.period else []))
-    chosen = model_name(tail.chosen.name)
+    chosen, tail_rows = model_name(tail.chosen.name), made.tidy()
     observed = kaplan_meier(study.flows(name), level=study.config.level)
     no_test(study, name, "churn_rate draws one curve for all customers, so there is nothing to test")
     text = (
@@ -47,12 +49,13 @@ def tail_blocks(study: Study, name: str, mrr: float | None) -> list[Block]:
         Paragraph(text),
         Figure(
             name=f"extrapolated_{slug}",
-            title=f"Retention, observed and extrapolated, {name}",
-            caption=f"Solid: Kaplan-Meier. Dashed, on shaded ground: extrapolated by the {chosen} model; its band holds only if "
-            f"one of the models that the time after the cut does not tell apart does. {options_said(study, marks=False)}".strip(),
+            title=under(study, name, extrapolated_title(tail_rows, chosen, _years(how.horizon))),
+            caption=f"{sample_of(study, name)} Solid: Kaplan-Meier{_band_said(study)}. Dashed, on shaded ground: extrapolated by "
+            f"the {chosen} model; its band holds only if one of the models that the time after the cut does not tell apart does. "
+            f"{options_said(study, marks=False)}".strip(),
             alt=f"Retention under {name}: observed, then extrapolated to {_years(how.horizon)}; the numbers are in the table of that name.",
             figure=extrapolated_retention(
-                made.tidy(),
+                tail_rows,
                 observed.tidy(),
                 medians=medians(study, [(name, observed)], "by"),
                 band=tail_band(study),
@@ -61,11 +64,17 @@ def tail_blocks(study: Study, name: str, mrr: float | None) -> list[Block]:
             source=(f"extrapolated_{slug}", f"observed_{slug}"),
         ),
         Table(f"observed_{slug}", "Retention curve of all customers", observed.tidy(), shown=False),
-        Table(f"extrapolated_{slug}", "Retention with its tail", made.tidy(), shown=False),
+        Table(f"extrapolated_{slug}", "Retention with its tail", tail_rows, shown=False),
         _models(made, slug),
         _value(study, made, slug, mrr),
     ]
     return blocks
+
+
+def _band_said(study: Study) -> str:
+    if study.config.retention.figure.band == "none":
+        return ""
+    return f" with pointwise {confidence(study.config.level)} log-log intervals (Greenwood)"
 
 
 def _models(made: Tails, slug: str) -> Table:

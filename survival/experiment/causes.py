@@ -7,11 +7,13 @@ import pandas as pd
 from survival.cohorts import COHORT
 from survival.estimate.cumulative_incidence import Incidences, cumulative_incidence
 from survival.estimate.gray_test import gray_test
+from survival.experiment.samples import sample_of, under
 from survival.experiment.study import Study
 from survival.flows.door import flows
 from survival.flows.table import Flows
 from survival.plot.incidence import stacked_incidence
-from survival.plot.numbers import confidence, count, percent_with_interval
+from survival.plot.numbers import confidence, percent_with_interval
+from survival.report.curve_titles import causes_title
 from survival.report.document import Block, Figure, Paragraph, Section, Table
 from survival.report.tables import display_frame
 
@@ -64,12 +66,10 @@ def _incidences(study: Study, name: str) -> tuple[Flows, Incidences] | None:
 
 def _figure(study: Study, name: str, tidy: pd.DataFrame) -> Figure:
     longest = float(tidy.loc[tidy["incidence"].notna(), "tenure"].max())
-    there = study.spells(name)
-    counted = f"{count(there.customers)} customers, {count(there.churns)} churns."
     return Figure(
         name=f"causes_{study.slug(name)}",
-        title=f"Where customers went, by tenure, {name}",
-        caption=f"{counted} Shares of customers lost to each cause by each tenure (Aalen-Johansen), stacked; grey: still "
+        title=under(study, name, causes_title(tidy)),
+        caption=f"{sample_of(study, name)} Shares of customers lost to each cause by each tenure (Aalen-Johansen), stacked; grey: still "
         "customers. A dashed line ends what was observed of a cohort.",
         alt=f"Stacked areas of the share of customers lost to each cause over tenure under {name}; the numbers are in the table.",
         figure=stacked_incidence(tidy, labels=study.labels, horizon=longest),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from survival.estimate.kaplan_meier import kaplan_meier
 from survival.experiment.compare import EVERYBODY, Comparison, Run
-from survival.experiment.compare_words import label, main_sentence, sentences
+from survival.experiment.compare_words import label, main_sentence, ratios_title, retention_title, sentences
 from survival.plot.forest import forest
 from survival.plot.numbers import confidence, count, decimal, p_value, percent, ratio, ratio_with_interval
 from survival.plot.retention import retention_curves
@@ -104,7 +104,7 @@ def _ratio_blocks(c: Comparison) -> list[Block]:
     return [
         Section("Hazard ratios"),
         Figure(
-            "forest", f"Hazard ratios in both runs, {name}",
+            "forest", ratios_title(c, str(name)),
             f"Multivariable Cox models{_sizes(c, str(name))}; {confidence(c.level)} intervals; overlapping intervals say little about a "
             "difference.",
             "Forest plot of the hazard ratios of both runs; the same numbers are in the table below.",
@@ -202,7 +202,7 @@ def _curves(c: Comparison) -> list[Block]:
     kept = frame[["run", "tenure", "at_risk", "retention", "ci_lower", "ci_upper"]]
     return [
         Figure(
-            "retention", f"Retention of all customers in both runs, {name}",
+            "retention", retention_title(c, str(name)),
             f"Kaplan-Meier curves of all customers at risk: {'; '.join(sizes)}. Bands: pointwise {confidence(c.level)}.",
             "Retention curves of both runs over tenure; retention at fixed tenures is in the table below.",
             retention_curves(kept, by="run"), ("retention_curves",),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from survival.experiment.compare import ABSENT, CHURNED, EVERYBODY, RETAINED, Comparison
@@ -120,6 +122,33 @@ def _came_and_went(rows: pd.Series, names: tuple[str, str]) -> str:
         if n
     ]
     return f"{listed(said)[:1].upper()}{listed(said)[1:]}."
+
+
+def retention_title(c: Comparison, name: str) -> str:
+    """What moved of everybody's retention, as a title; with no row of everybody, what is drawn."""
+    mine = c.retention["definition"] == name
+    said = _of_retention(replace(c, retention=c.retention[mine & (c.retention["cohort"] == EVERYBODY)]))
+    return next(said, f"Retention of all customers in both runs, {name}.")[:-1]
+
+
+def ratios_title(c: Comparison, name: str) -> str:
+    """How many hazard ratios moved clearly, and the one that moved most."""
+    rows = c.ratios[c.ratios["definition"] == name]
+    tested = rows[rows["p_adjusted"].notna()]
+    if len(rows) and (rows["ratio"] == 1).all():
+        return f"The hazard ratios under {name} are the same in both runs"
+    if tested.empty:
+        return f"Hazard ratios under {name} in both runs: how sure the changes are is not known"
+    clear = tested[tested["p_adjusted"] < CLEAR]
+    if clear.empty:
+        which = "The hazard ratio did not move" if len(tested) == 1 else f"None of {len(tested)} hazard ratios moved"
+        return f"{which} clearly between {c.names[0]} and {c.names[1]}, {name}"
+    row = clear.loc[np.log(clear["ratio"]).abs().idxmax()]
+    moved = f"{label(row['covariate'], c.after.config.get('labels', {}))}, from {ratio(row['before'])} to {ratio(row['after'])}"
+    if len(tested) == 1:
+        return f"The hazard ratio moved clearly, {name}: {moved}"
+    most = "most of all that" if len(clear) > 1 else "that"
+    return f"{len(clear)} of {len(tested)} hazard ratios moved clearly, {name}: {most} of {moved}"
 
 
 def _of_retention(c: Comparison) -> Iterator[str]:

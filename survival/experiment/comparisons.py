@@ -14,9 +14,11 @@ from survival.estimate.areas import RestrictedMeans
 from survival.estimate.curves import Curves
 from survival.estimate.rmst import rmst as restricted_means
 from survival.experiment.problems import listing, suggestion
+from survival.experiment.samples import sizes_of_cohorts, under
 from survival.experiment.study import Study
 from survival.plot.difference import retention_difference
 from survival.plot.numbers import confidence, count, decimal, p_value
+from survival.report.curve_titles import difference_title
 from survival.report.document import Block, Figure, Paragraph, Table
 
 ALPHA = 0.05
@@ -204,13 +206,14 @@ def _whole_curve(study: Study, name: str) -> list[Block]:
         return [Paragraph(text)]
     made = _difference_curve(study, curves, a, b)
     study.used("difference-curve")
-    table = f"difference_curve_{study.slug(name)}"
+    table, level = f"difference_curve_{study.slug(name)}", confidence(study.config.level)
     return [
         Figure(
             name=table,
-            title=f"Retention of {b} minus that of {a}, {name}",
-            caption=f"Dark: pointwise {confidence(study.config.level)} interval at each tenure. Light: the band that holds the "
-            "whole difference (Parzen, Wei and Ying 1997). The bar on the zero line: where the band leaves 0 outside.",
+            title=under(study, name, difference_title(made)),
+            caption=f"Kaplan-Meier curve of {b} minus that of {a} ({sizes_of_cohorts(study, name, (b, a))[:-1]}). Dark: pointwise "
+            f"{level} interval at each tenure. Light: the {level} band that holds the whole difference (Parzen, Wei and Ying 1997). The "
+            "bar on the zero line: where the band leaves 0 outside.",
             alt=f"Difference of the retention curves of {b} and {a} under {name} over tenure; the numbers are in the table of that name.",
             figure=retention_difference(made),
             source=(table,),

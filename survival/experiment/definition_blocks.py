@@ -23,7 +23,7 @@ from survival.experiment.definitions import (
 from survival.experiment.study import Study
 from survival.plot.agreement import days_apart as draw_days_apart
 from survival.plot.agreement import overlap_matrix
-from survival.plot.numbers import confidence, count, decimal, percent, percent_with_interval
+from survival.plot.numbers import confidence, count, counted, decimal, percent, percent_with_interval
 from survival.plot.retention import retention_curves
 from survival.report.definition_wording import (
     days_sentence,
@@ -120,7 +120,10 @@ def _curves_figure(study: Study, found: Definitions) -> Figure:
     no_test(study, "", "the curves are of the same customers under each definition, so no test compares them")
     said = bands_said(study, len(made), _variance(found), whole=bands is not None, ordered=False, layout="together")
     sizes = listed(
-        [f"{count(found.beside.churned(n))} of {count(found.beside.at_risk(n))} under {n}" for n in found.names]
+        [
+            f"{count(found.beside.churned(n))} of {counted(found.beside.at_risk(n), 'customer')} under {n}"
+            for n in found.names
+        ]
     )
     origins = {study.config.churn[n].clock_origin for n in found.names}
     clock = " Tenure is counted from each definition's own origin." if len(origins) > 1 else ""
@@ -215,8 +218,9 @@ def _who(study: Study, found: Definitions, pairs: pd.DataFrame) -> list[Block]:
         Figure(
             name="overlap",
             title=_overlap_title(overlap, found.names[0]),
-            caption="Each cell: of the customers lost under the row's definition, the share lost under the column's too, at any time in "
-            "the observed period; among customers at risk under both. Diagonal: customers lost in all.",
+            caption=f"{_sizes(found)}. Each cell, a count of customers and no estimate: of the customers lost under the row's definition, "
+            "the share lost under the column's too, at any time in the observed period; among customers at risk under both. Diagonal: "
+            "customers lost in all.",
             alt="Matrix of the share of customers lost under one definition who are lost under another; the table has its numbers.",
             figure=overlap_matrix(overlap, labels=labels),
             source=("overlap",),
@@ -305,8 +309,9 @@ def _when(study: Study, found: Definitions, gaps: pd.DataFrame) -> list[Block]:
         Figure(
             name="days_apart",
             title=_days_title(gaps),
-            caption="For each pair of definitions, the customers lost under both, by which definition dates the loss earlier and by how "
-            "many days. Customers lost under one only are in the table above.",
+            caption=f"{_sizes(found)}; {_both(gaps)}. For each pair of definitions, the customers lost under both (counts, no "
+            "estimates), by which definition dates the loss earlier and by how many days. Customers lost under one only are in the table "
+            "above.",
             alt="Bars of the share of customers by days between the dates of two definitions; the numbers are in the table days_between.",
             figure=draw_days_apart(apart, labels=study.config.labels),
             source=("days_apart",),
@@ -325,6 +330,25 @@ def _days_title(gaps: pd.DataFrame) -> str:
     first, second = (first, second) if row["median"] > 0 else (second, first)
     days = count(abs(row["median"]))
     return f"The same customer is lost up to {days} days earlier (median) under {first} than under {second}"
+
+
+def _sizes(found: Definitions) -> str:
+    """'1,341 customers and 458 churns under cancellation, ...'."""
+    beside = found.beside
+    return listed(
+        [
+            f"{counted(beside.at_risk(n), 'customer')} and {counted(beside.churned(n), 'churn')} under {n}"
+            for n in found.names
+        ]
+    )
+
+
+def _both(gaps: pd.DataFrame) -> str:
+    """'186 to 428 customers lost under both of a pair'."""
+    least, most = gaps["customers"].min(), gaps["customers"].max()
+    if least == most:
+        return f"{counted(most, 'customer')} lost under both"
+    return f"{count(least)} to {counted(most, 'customer')} lost under both of a pair"
 
 
 def _span(low: float, high: float) -> str:

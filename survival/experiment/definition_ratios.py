@@ -14,7 +14,7 @@ from survival.experiment.phrases import phrases, shown_labels
 from survival.experiment.study import Study
 from survival.plot.forest import covariate_label
 from survival.plot.grouped_forest import grouped_forest
-from survival.plot.numbers import confidence, count, p_value, ratio_with_interval
+from survival.plot.numbers import confidence, counted, p_value, ratio_with_interval
 from survival.report.definition_wording import (
     LOST,
     NOT_COMPARED,
@@ -79,7 +79,12 @@ def _forest(study: Study, made: Compared, said: pd.DataFrame) -> Figure:
     rows = said.assign(said=[words.get(c, "") for c in said["conclusion"]])
     tests = said.groupby("covariate", sort=False)["change"].first()
     notes = {str(name): {"none": "no", "": "–"}.get(kind, f"yes: {kind}") for name, kind in tests.items()}
-    churns = listed([f"{count(m.full.events)} churns under {m.definition}" for m in made.models])
+    churns = listed(
+        [
+            f"{counted(m.full.customers, 'customer')} and {counted(m.full.events, 'churn')} under {m.definition}"
+            for m in made.models
+        ]
+    )
     changed = int(tests.isin(["direction", "significance"]).sum())
     compared = int((tests != "").sum())
     robust = made.models[0].full.options.robust

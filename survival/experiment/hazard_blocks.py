@@ -25,13 +25,13 @@ from survival.indicators import circularity
 from survival.plot.forest import covariate_label, forest
 from survival.plot.hazard import hazard_by_flag, smoothed_hazard
 from survival.plot.lag_profile import lag_profile as draw_lag_profile
-from survival.plot.numbers import confidence, count, ratio_with_interval
+from survival.plot.numbers import confidence, ratio_with_interval
 from survival.plot.schoenfeld import schoenfeld
 from survival.report.diagnostics_captions import sample
 from survival.report.displays import hazard_ratio_display
 from survival.report.document import Block, Bullets, Figure, Paragraph, Section, Table
 from survival.report.tables import display_frame
-from survival.report.titles import flags_title, forest_title, hazard_title, hazards_title, lag_title
+from survival.report.titles import changing_title, flags_title, forest_title, hazard_title, hazards_title, lag_title
 from survival.report.wording import hazard_findings
 
 PH_ALPHA = 0.05
@@ -82,12 +82,10 @@ def sentences(study: Study, made: Models, rows: pd.DataFrame) -> tuple[str, ...]
 
 
 def _forest(study: Study, made: Models, rows: pd.DataFrame) -> Figure:
-    full = made.full
     return Figure(
         name=f"forest_{study.slug(made.definition)}",
         title=titled(study, made, forest_title(rows, shown_labels(study, made))),
-        caption=f"Cox models of {count(full.events)} churns among {count(full.customers)} customers; {confidence(study.config.level)} "
-        f"intervals from the {_variance(made)}. "
+        caption=f"{_sample(made)} Hazard ratios of Cox models; {confidence(study.config.level)} intervals from the {_variance(made)}. "
         "Univariable: one term at a time. Multivariable: all terms together.",
         alt="Forest plot of hazard ratios with their intervals on a log axis; the same numbers are in the table below.",
         figure=forest(rows, labels=factor_labels(study, made), references=made.references, level=study.config.level),
@@ -165,13 +163,10 @@ def _schoenfeld(study: Study, made: Models, failing: list[str], p: pd.Series) ->
     tidy = made.full.tidy().set_index("covariate")["coef"]
     figure = Figure(
         name=f"schoenfeld_{slug}",
-        title=titled(
-            study,
-            made,
-            f"{len(failing)} of {p.notna().sum()} hazard ratios change{'s' if len(failing) == 1 else ''} with tenure",
-        ),
-        caption=f"Covariates whose test of proportional hazards has p < {PH_ALPHA:g}: smoothed scaled Schoenfeld residuals (natural "
-        "spline, 4 df) with a pointwise band; the horizontal line is the constant that the model fits.",
+        title=titled(study, made, changing_title(len(failing), int(p.notna().sum()), PH_ALPHA)),
+        caption=f"{_sample(made)} Covariates whose test of proportional hazards has p < {PH_ALPHA:g}: smoothed scaled Schoenfeld residuals "
+        f"of the multivariable Cox model (natural spline, 4 df) with a pointwise {confidence(study.config.level)} band; the horizontal "
+        "line is the constant that the model fits.",
         alt=f"Log hazard ratio against tenure for {', '.join(failing)}; the numbers are in the table of the same name.",
         figure=schoenfeld(
             effects, {n: float(tidy[n]) for n in failing}, ph_p={n: float(p[n]) for n in failing}, labels=study.labels
@@ -219,7 +214,7 @@ def _by_flag(study: Study, made: Models) -> list[Block]:
     return [
         Figure(
             name=f"cumulative_hazard_{slug}",
-            title=titled(study, made, flags_title(totals)),
+            title=titled(study, made, flags_title(totals, study.config.level)),
             caption=f"{_sample(made)} Nelson-Aalen estimates {words}. Unadjusted for the other covariates; pointwise "
             f"{confidence(study.config.level)} bands.",
             alt=f"Cumulative hazard over tenure, flag off against on, for {flags}.",

@@ -25,6 +25,7 @@ from survival.report.detail_wording import (
 )
 from survival.report.diagnostics_captions import sample
 from survival.report.document import Block, Bullets, Figure, Paragraph, Section, Table
+from survival.report.titles import periods_title
 
 ALPHA = 0.05
 MOST_FACTS = 12  # sentences of one list
@@ -58,11 +59,7 @@ def period_blocks(study: Study, made: Models, failing: Sequence[str]) -> list[Bl
     groups = [(str(name), rows.to_dict("records")) for name, rows in frame.groupby("covariate", sort=False)]
     notes = {name: p_value(rows[0]["p_equal"]) for name, rows in groups}
     clear = sum(rows[0]["p_equal"] < ALPHA for _, rows in groups)
-    what = (
-        f"{clear} of {len(groups)} hazard ratios differ between periods of tenure"
-        if clear
-        else "Hazard ratios by period of tenure"
-    )
+    what = periods_title(clear, len(groups))
     return [
         Bullets(tuple(period_sentence(rows, words.get(name), labels=labels) for name, rows in groups)),
         Figure(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from survival.experiment.models import Models
+from survival.experiment.samples import under
 from survival.experiment.study import Study
 from survival.plot.forest import factor_level
 from survival.report.wording import Phrase, level_phrase, phrase_for, yes_phrase
@@ -63,7 +64,7 @@ def _called(study: Study, made: Models, factor: str) -> str:
 
 def titled(study: Study, made: Models, finding: str) -> str:
     """A figure's title: the finding, after the definition that it is of where there are several."""
-    return f"{made.definition}: {finding}" if len(study.definitions) > 1 else finding
+    return under(study, made.definition, finding)
 
 
 def is_yes_or_no(column: pd.Series) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -19,11 +21,13 @@ from survival.estimate.churn_rate import (
     rate_trend,
     revenue_rates,
 )
+from survival.experiment.samples import under
 from survival.experiment.study import Study
 from survival.findings import Finding
 from survival.plot.churn_rate import churn_rates as draw_rates
-from survival.plot.numbers import confidence, count, p_phrase, percent, percent_with_interval, ratio
+from survival.plot.numbers import confidence, count, counted, p_phrase, percent, percent_with_interval, ratio
 from survival.report.document import Block, Bullets, Figure, Paragraph, Section, Table
+from survival.report.rate_titles import months_title, quarters_title, revenue_title
 from survival.report.tables import display_frame
 
 RATE_COLUMNS = [
@@ -36,6 +40,7 @@ BANDS_SAID = (
 )
 TREND_ALPHA = 0.05
 LATEST = 12  # months that stand for now
+Headed = Callable[[str], str]  # a finding as a title
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,20 +124,20 @@ def _latest(made: Rates, level: float = 0.95) -> dict[str, float]:
 
 def rate_blocks(study: Study, made: Rates) -> list[Block]:
     """Everything about the rates of one definition."""
-    slug = study.slug(made.definition)
+    slug, headed = study.slug(made.definition), partial(under, study, made.definition)
     first = made.definition == study.definitions[0]
     name = "churn_rate" if first else f"churn_rate_{slug}"
     blocks: list[Block] = [
         Section(f"Churn rate: {made.definition}"),
         Bullets(tuple(_sentences(made, study.config.level)), key=True),
     ]
-    blocks += [_months_figure(made, slug, name, study.config.level), _months_table(made, name)]
+    blocks += [_months_figure(made, slug, name, study.config.level, headed), _months_table(made, name)]
     if len(made.quarters):
-        blocks += _quarters(made, slug, study.config.level)
+        blocks += _quarters(made, slug, study.config.level, headed)
     if len(made.years):
         blocks.append(_years_table(made, slug, study.config.level))
     blocks += _bands(made, slug, study.config.level)
-    return blocks + (_revenue(made, slug, study.config.level) if made.revenue is not None else [])
+    return blocks + (_revenue(made, slug, study.config.level, headed) if made.revenue is not None else [])
 
 
 def _sentences(made: Rates, level: float) -> list[str]:
@@ -178,13 +183,14 @@ def _at_start(periods: pd.DataFrame) -> str:
     )
 
 
-def _months_figure(made: Rates, slug: str, name: str, level: float) -> Figure:
-    bands = bands_compounded()
+def _months_figure(made: Rates, slug: str, name: str, level: float, headed: Headed) -> Figure:
+    bands, last = bands_compounded(), _latest(made, level)
     return Figure(
         name=f"churn_rate_{slug}",
-        title=f"Monthly churn rate, {made.definition}",
+        title=headed(months_title(last["rate"], last["low"], last["high"], int(last["months"]))),
         caption=f"Share of the customers at the start of each month who churned in it, with exact (Clopper-Pearson) {confidence(level)} "
-        f"intervals: {_at_start(made.months)} of a month, {count(made.months['churned'].sum())} churns. Behind: published monthly bands.",
+        f"intervals: {_at_start(made.months)} of a month, {counted(made.months['churned'].sum(), 'churn')}. Behind: published monthly "
+        "bands.",
         alt=f"Monthly churn rates under {made.definition} with intervals, before two bands; the numbers are in the table.",
         figure=draw_rates(made.months, bands=bands[bands["per"] == "month"]),
         source=(name,),
@@ -200,7 +206,7 @@ def _months_table(made: Rates, name: str) -> Table:
     return Table(name, f"Churn by calendar month, {made.definition}", made.months[RATE_COLUMNS], notes=notes)
 
 
-def _quarters(made: Rates, slug: str, level: float) -> list[Block]:
+def _quarters(made: Rates, slug: str, level: float, headed: Headed) -> list[Block]:
     trend = made.trend
     line, text = None, ""
     frame = made.quarters
@@ -211,10 +217,10 @@ def _quarters(made: Rates, slug: str, level: float) -> list[Block]:
     name = f"churn_rate_quarters_{slug}"
     figure = Figure(
         name=name,
-        title=f"Quarterly churn rate, {made.definition}",
+        title=headed(_quarters_finding(made)),
         caption=f"Share of the customers at the start of each quarter who churned in it, with exact (Clopper-Pearson) {confidence(level)} "
-        f"intervals: {_at_start(made.quarters)} of a quarter, {count(made.quarters['churned'].sum())} churns. Dashed: the logistic line "
-        "whose slope is tested.",
+        f"intervals: {_at_start(made.quarters)} of a quarter, {counted(made.quarters['churned'].sum(), 'churn')}."
+        + (" Dashed: the logistic line whose slope is tested (Cochran-Armitage)." if line is not None else ""),
         alt=f"Quarterly churn rates under {made.definition} with intervals and a fitted line; the numbers are in the table.",
         figure=draw_rates(made.quarters, rate="rate", trend=line, trend_text=text, ylabel="Churned in the quarter"),
         source=(name,),
@@ -230,6 +236,20 @@ def _quarters(made: Rates, slug: str, level: float) -> list[Block]:
             Table(f"churn_rate_trend_{slug}", f"Does the rate change? {made.definition}", trend.tidy(), notes=(note,))
         )
     return blocks
+
+
+def _quarters_finding(made: Rates) -> str:
+    trend = made.trend
+    if trend is None:
+        return quarters_title(None, 1.0, None, len(made.quarters))
+    return quarters_title(trend.p, trend.odds_ratio, trend.departure_p, len(made.quarters))
+
+
+def _of_customers(made: Rates) -> float:
+    """The churn rate of customers over the latest months of which revenue is known."""
+    assert made.revenue is not None
+    rows = made.months[made.months["period"].isin(made.revenue["period"].tail(LATEST))]
+    return float(rows["churned"].sum() / rows["customers_at_start"].sum())
 
 
 def _line(quarters: pd.DataFrame, trend: RateTrend) -> pd.DataFrame:
@@ -305,7 +325,7 @@ def _bands(made: Rates, slug: str, level: float) -> list[Block]:
     ]
 
 
-def _revenue(made: Rates, slug: str, level: float) -> list[Block]:
+def _revenue(made: Rates, slug: str, level: float, headed: Headed) -> list[Block]:
     assert made.revenue is not None
     name, bands = f"revenue_churn_{slug}", bands_compounded()
     notes = (
@@ -316,9 +336,10 @@ def _revenue(made: Rates, slug: str, level: float) -> list[Block]:
     return [
         Figure(
             name=name,
-            title=f"Monthly revenue churn, {made.definition}",
+            title=headed(revenue_title(made.revenue, _of_customers(made), LATEST)),
             caption="Share of the monthly recurring revenue at the start of each month that belonged to customers who churned in it: "
-            f"{_at_start(made.revenue)} of a month. Exact {confidence(level)} intervals for an effective number of customers.",
+            f"{_at_start(made.revenue)} of a month, {counted(made.months['churned'].sum(), 'churn')} in all. Exact {confidence(level)} "
+            "intervals for an effective number of customers (Korn and Graubard 1998).",
             alt=f"Monthly revenue churn under {made.definition} with intervals; the numbers are in the table.",
             figure=draw_rates(made.revenue, bands=bands[bands["per"] == "month"], ylabel="Revenue lost in the month"),
             source=(name,),

@@ -27,13 +27,15 @@ from survival.experiment.retention_numbers import (
     rank_tests,
     retention_at,
 )
+from survival.experiment.samples import sample_of, sized, under
 from survival.experiment.study import Study
 from survival.experiment.terms import billing_sentence, terms_blocks
 from survival.experiment.triangle_blocks import triangle_blocks
 from survival.findings import Finding
 from survival.plot.bands import simultaneous_band
-from survival.plot.numbers import confidence, count, percent_with_interval
+from survival.plot.numbers import confidence, percent_with_interval
 from survival.plot.retention import retention_curves
+from survival.report.curve_titles import bands_title, retention_title
 from survival.report.displays import retention_display
 from survival.report.document import Block, Bullets, Figure, Section, Table
 from survival.report.wording import rank_test_sentence, retention_range
@@ -163,15 +165,14 @@ def triangle(study: Study, name: str) -> pd.DataFrame:
 def _curves_figure(study: Study, name: str, tests: pd.DataFrame) -> Figure:
     curves = study.curves(name)
     frame = marked(study, name, curves.tidy().rename(columns={"by": "cohort"}))
-    customers, churns = frame["entered"].sum(), frame["events"].sum()
     bands, middle = (_marked(study, name, made(study, [(name, curves)], "cohort")) for made in (whole_bands, medians))
     printed, kind = printed_tests(study, name, tests)
     groups, variance = len(curves.groups), _of_variance(study, name)
     said = bands_said(study, groups, variance, whole=bands is not None, ordered=study.ordered)
     return Figure(
         name=f"retention_{study.slug(name)}",
-        title=f"Customers retained by tenure, {name}",
-        caption=f"Kaplan-Meier curves of {count(customers)} customers, {count(churns)} of whom churned{said}. "
+        title=under(study, name, _finding(study, name, tests)),
+        caption=f"Kaplan-Meier curves of {sized(study, name)}{said}. "
         f"{options_said(study, tests=printed, kind=kind)} {mark_note(study, name)}".strip(),
         alt=f"Retention curves by cohort under {name}; " + _in_words(study, name),
         figure=retention_curves(
@@ -185,6 +186,16 @@ def _curves_figure(study: Study, name: str, tests: pd.DataFrame) -> Figure:
         ),
         source=("retention",),
     )
+
+
+def _finding(study: Study, name: str, tests: pd.DataFrame) -> str:
+    """Whether cohorts differ by the first of the tests, and how many of each stay."""
+    rows, first = retention_at(study), study.config.retention.tests[0]
+    mine = tests[(tests["definition"] == name) & (tests["test"] == first)]
+    p = float(mine["p"].iloc[0]) if len(mine) else None
+    test = "log-rank" if first == "logrank" else first
+    late = entering_late(study, name)
+    return retention_title(rows[rows["definition"] == name], test, p, late, study.spells(name).churns)
 
 
 def _marked(study: Study, name: str, frame: pd.DataFrame | None) -> pd.DataFrame | None:
@@ -216,9 +227,10 @@ def _bands(study: Study, name: str) -> list[Block]:
     return [
         Figure(
             name=table,
-            title=f"Retention with bands that hold the whole curve, {name}",
-            caption=f"Filled: pointwise {confidence(study.config.level)} intervals. Lines: the {words} band, inside which the whole "
-            "curve lies with that confidence, drawn where it holds.",
+            title=under(study, name, bands_title(frame, study.config.level)),
+            caption=f"{sample_of(study, name)} Kaplan-Meier curves. Filled: pointwise {confidence(study.config.level)} "
+            f"{study.config.retention.interval} intervals (Greenwood). Lines: the {words} band, inside which the whole "
+            "curve lies with that confidence, drawn where it holds. Bands that overlap do not show that two curves are the same.",
             alt=f"Retention curves under {name} with simultaneous bands; the numbers are in the table.",
             figure=simultaneous_band(frame, by="cohort"),
             source=(table,),

@@ -14,7 +14,6 @@ from survival.estimate.rank_tests import rank_test
 from survival.experiment.comparisons import ADJUSTED_BY, comparable, mean_differences, means
 from survival.experiment.study import Study
 from survival.findings import Finding
-from survival.plot.numbers import count
 from survival.report.document import Block, Paragraph, Table
 
 PAIR_ALPHA = 0.05
@@ -24,13 +23,6 @@ def entering_late(study: Study, name: str) -> dict[str, float]:
     """Cohorts without anybody at risk at signup, and the tenure at which the first enters: their curves start there at 1."""
     curves = study.curves(name).curves
     return {str(curve.risk.label): curve.entry for curve in curves if curve.entry > 0}
-
-
-def sample_of(study: Study, name: str) -> str:
-    """Whom the curves of a definition are of, for captions: '743 customers, 247 churns.'"""
-    rows = study.curves(name).tidy()
-    who = "spells" if study.several_spells(name) else "customers"
-    return f"{count(rows['entered'].sum())} {who}, {count(rows['events'].sum())} churns."
 
 
 def marked(study: Study, name: str, frame: pd.DataFrame) -> pd.DataFrame:

@@ -126,6 +126,22 @@ def _ratio_sentences(ratios: pd.DataFrame, runs: int, config: Experiment) -> lis
     return said
 
 
+def _finding(rows: pd.DataFrame, definition: str) -> str:
+    """For how many covariates every run says the same: above 1, below 1, or not clear."""
+    known = rows.dropna(subset=["hazard_ratio", "ci_lower", "ci_upper"])
+    if known.empty:
+        return f"No hazard ratio could be estimated in any run, {definition}"
+    side = (known["ci_lower"] > 1).astype(int) - (known["ci_upper"] < 1).astype(int)
+    kinds = side.groupby(known["covariate"], sort=False).nunique()
+    alike, every = int((kinds == 1).sum()), len(kinds)
+    if every == 1:
+        return f"The conclusion of the one hazard ratio {'is the same' if alike else 'is not the same'} in every run, {definition}"
+    which = (
+        "both" if every == 2 and alike == 2 else f"all {every}" if alike == every else f"{alike or 'none'} of {every}"
+    )
+    return f"The conclusion is the same in every run for {which} hazard ratios, {definition}"
+
+
 def _retention_sentences(retention: pd.DataFrame) -> list[str]:
     if retention.empty:
         return []
@@ -166,7 +182,7 @@ def _ratio_blocks(
         drawn = rows[["run", "covariate", "hazard_ratio", "ci_lower", "ci_upper"]]
         blocks.append(
             Figure(
-                f"hazard_ratios_{i + 1}" if i else "hazard_ratios", f"Hazard ratios in every run, {definition}",
+                f"hazard_ratios_{i + 1}" if i else "hazard_ratios", _finding(rows, str(definition)),
                 f"{_samples(runs, str(definition))}Multivariable Cox models, {confidence(config.level)} intervals; the first {PANELS} "
                 "covariates at most.",
                 "Hazard ratio of each covariate in every run; the numbers are in the table below.",

@@ -12,14 +12,16 @@ from survival.estimate.churn_rate import exact_interval
 from survival.estimate.piecewise import MONTH, piecewise_hazard
 from survival.estimate.recurrent import mean_cumulative_count, stay_curves
 from survival.estimate.revenue import RevenueRetention, revenue_retention
+from survival.experiment.samples import under
 from survival.experiment.study import Study
 from survival.findings import Finding
 from survival.plot.mean_count import mean_counts
-from survival.plot.numbers import confidence, count, decimal, p_value, percent, percent_with_interval, ratio
+from survival.plot.numbers import confidence, count, counted, decimal, p_value, percent, percent_with_interval, ratio
 from survival.plot.piecewise import piecewise_hazard as draw_pieces
 from survival.plot.retention import bands_drawn, retention_curves
 from survival.plot.revenue import revenue_retention_curves
 from survival.plot.style import tenure_ticks
+from survival.report.curve_titles import departures_title, revenue_title, stays_title
 from survival.report.document import Block, Figure, Table
 
 AT_RISK = 20  # customers on average in a piece: with fewer a single churn is a spike
@@ -84,9 +86,8 @@ def _revenue(study: Study, name: str, stays: pd.DataFrame) -> list[Block]:
         )
     figure = Figure(
         name=f"revenue_retention_{slug}",
-        title=f"Customers and their revenue retained, {name}",
-        caption=f"Kaplan-Meier curves of {count(len(known))} {_who(study, name)}, {count(known['event'].sum())} of whom churned, "
-        f"and of the monthly recurring revenue they began with; "
+        title=under(study, name, revenue_title(rows, study.config.level)),
+        caption=f"{_known_of(study, name, known)} Kaplan-Meier curves of these and of the monthly recurring revenue they began with; "
         f"{confidence(study.config.level)} {interval} intervals, variance by customer. Revenue above customers: those who leave pay less.",
         alt=f"Retention curves of customers and of revenue under {name}; the numbers are in the table.",
         figure=revenue_retention_curves(made.tidy()),
@@ -101,6 +102,13 @@ def _revenue(study: Study, name: str, stays: pd.DataFrame) -> list[Block]:
 
 def _who(study: Study, name: str) -> str:
     return "spells" if study.several_spells(name) else "customers"
+
+
+def _known_of(study: Study, name: str, stays: pd.DataFrame) -> str:
+    """'1,371 customers, 497 churns.': of stays of which something more is known."""
+    customers, churns = counted(stays["customer"].nunique(), "customer"), counted(stays["event"].sum(), "churn")
+    spells = f"{counted(len(stays), 'spell')}, " if study.several_spells(name) else ""
+    return f"{customers}, {spells}{churns}."
 
 
 def _revenue_table(study: Study, name: str, made: RevenueRetention, rows: pd.DataFrame) -> Table:
@@ -157,8 +165,8 @@ def _billing(study: Study, name: str, stays: pd.DataFrame) -> list[Block]:
     return [
         Figure(
             name=f"billing_{slug}",
-            title=f"When do customers leave in their billing cycle? {name}",
-            caption=f"{count(len(frame))} {_who(study, name)} of these billing periods, {count(table['events'].sum())} churns in the bars. "
+            title=under(study, name, _billing_title(study, name, table)),
+            caption=f"{_known_of(study, name, frame)} {counted(table['events'].sum(), 'churn')} in the bars. "
             "Churns by time at risk, month by month of tenure; each bar is centred on a whole month since the start, so that a "
             f"renewal falls into the middle of one. By the billing period that a customer began with, "
             f"as long as {AT_RISK} were at risk on average; {confidence(study.config.level)} exact Poisson limits.{note}",
@@ -177,6 +185,18 @@ def _billed(months: float) -> str:
 
 def billing_sentence(study: Study, name: str) -> str | None:
     """Whether who renews leaves at renewals: the hazard in the pieces at renewal against that between them."""
+    odds = _at_renewals(study, name)
+    if odds is None:
+        return None
+    said = f"{confidence(study.config.level)} CI {ratio(odds[1])}–{ratio(odds[2])}"
+    if odds[1] <= 1 <= odds[2]:
+        return f"No clear change of the churn rate was seen in the months of yearly renewals (rate ratio {ratio(odds[0])}, {said})."
+    times = f"at {ratio(odds[0])} times the rate of the months in between ({said})"
+    return f"In the month of a renewal customers billed yearly left {times}."
+
+
+def _at_renewals(study: Study, name: str) -> list[float] | None:
+    """Of customers billed yearly: churn rate in months of renewal over that between, with its limits; None where not known."""
     if BILLING not in _known_terms(study, name) or not study.config.retention.billing:
         return None
     stays = study.stays(name)
@@ -197,20 +217,35 @@ def billing_sentence(study: Study, name: str) -> str | None:
         at[["events"]].to_numpy(float), np.array([at["events"] + between["events"]]), study.config.level
     )
     scale = between["person_time"] / at["person_time"]
-    odds = [float(scale * x / (1 - x)) for x in (at["events"] / (at["events"] + between["events"]), low[0], high[0])]
-    said = f"{confidence(study.config.level)} CI {ratio(odds[1])}–{ratio(odds[2])}"
-    if odds[1] <= 1 <= odds[2]:
-        return f"No clear change of the churn rate was seen in the months of yearly renewals (rate ratio {ratio(odds[0])}, {said})."
-    times = f"at {ratio(odds[0])} times the rate of the months in between ({said})"
-    return f"In the month of a renewal customers billed yearly left {times}."
+    share = at["events"] / (at["events"] + between["events"])
+    return [float(scale * x / (1 - x)) if x < 1 else np.inf for x in (share, low[0], high[0])]
+
+
+def _billing_title(study: Study, name: str, table: pd.DataFrame) -> str:
+    """What `billing_sentence` says; without yearly bills the month with the highest churn rate of the largest group."""
+    odds = _at_renewals(study, name)
+    if odds is not None:
+        said = f"rate ratio {ratio(odds[0])}, {confidence(study.config.level)} CI {ratio(odds[1])}–{ratio(odds[2])}"
+        if odds[1] <= 1 <= odds[2]:
+            return f"No clear change of the churn rate in the months of yearly renewals ({said})"
+        return f"The churn rate is {'higher' if odds[0] > 1 else 'lower'} in the months of yearly renewals than between them ({said})"
+    billed = table.groupby("billed", sort=False)["person_time"].sum().idxmax()
+    rows = table[table["billed"] == billed]
+    if not rows["events"].sum():
+        return f"None of the customers {billed} churned in these months"
+    top = rows.loc[rows["hazard"].idxmax()]
+    month = count(round((top["start"] + top["stop"]) / 2 / MONTH)) if top["start"] > 0 else "0"
+    where = "in the first half month" if month == "0" else f"around month {month} of tenure"
+    rate, low, high = (30 * float(top[c]) for c in ("hazard", "ci_lower", "ci_upper"))
+    return f"Customers {billed} leave at the highest rate {where}: {percent_with_interval(rate, low, high)} in 30 days"
 
 
 # --- Returns ---------------------------------------------------------------------------------------------------------
 
 
 def _of_stays(stays: pd.DataFrame) -> str:
-    who, n, left = count(stays["customer"].nunique()), count(len(stays)), count(stays["event"].sum())
-    return f"{who} customers, {n} stays, {left} churns."
+    who, left = counted(stays["customer"].nunique(), "customer"), counted(stays["event"].sum(), "churn")
+    return f"{who}, {counted(len(stays), 'stay')}, {left}."
 
 
 def _stay_bands(study: Study, groups: int) -> str:
@@ -259,7 +294,7 @@ def _returns(study: Study, name: str) -> list[Block]:
     return [
         Figure(
             name=f"departures_{slug}",
-            title=f"Departures per customer, {name}",
+            title=under(study, name, departures_title(at)),
             caption=f"{_of_stays(stays)} Mean number of departures of a customer who is present (mean cumulative count), by tenure since "
             f"the first signup; pointwise {confidence(level)} band, variance by customer.",
             alt=f"Mean cumulative count of departures under {name}; the numbers are in the table.",
@@ -276,7 +311,7 @@ def _returns(study: Study, name: str) -> list[Block]:
         Table(f"departures_{slug}", f"Departures per customer, curve, {name}", table, shown=False),
         Figure(
             name=f"stays_{slug}",
-            title=f"First and later stays, {name}",
+            title=under(study, name, stays_title(curves.at(list(study.config.retention.at)))),
             caption=f"{_of_stays(stays)} Kaplan-Meier retention from the start of each stay{_stay_bands(study, len(curves.groups))}. Later "
             "stays are of customers who left and came back within what was observed; they do not show that a return "
             "changes how long one stays.",

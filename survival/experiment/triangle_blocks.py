@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from survival.experiment.calendar_months import calendar_months
-from survival.experiment.retention_numbers import entering_late, mark_note, marked, sample_of
+from survival.experiment.retention_numbers import entering_late, mark_note, marked
+from survival.experiment.samples import sample_of, under
 from survival.experiment.study import Study
 from survival.plot.cohort_triangle import MONTHS_WITH_INTERVALS, cohort_triangle
 from survival.plot.numbers import confidence, count, percent
@@ -53,7 +54,7 @@ def _figure(
     )
     return Figure(
         name=file,
-        title=f"{_finding(study, name, cells)}, {name}",
+        title=under(study, name, _finding(study, name, cells)),
         caption=f"{sample_of(study, name)} Each cell: the cohort's Kaplan-Meier retention at the end of that month "
         f"(30.4375 days), in percent.{below} Hatched: some of the cohort could not be observed to its end. Cells with fewer than "
         f"{mask} customers at risk at their start show no number.{calendar} {mark_note(study, name)}".strip(),
@@ -72,7 +73,7 @@ def _finding(study: Study, name: str, cells: pd.DataFrame) -> str:
     reached = known.groupby("month")["cohort"].nunique()
     months = reached.index[reached >= max(2, known["cohort"].nunique() / 2)]
     if not len(months):
-        return "Retention by cohort and month of tenure"
+        return "Too few cohorts were seen whole from signup to compare them at the end of a month"
     rows = known[known["month"] == months.max()]
     every = int(cells["cohort"].nunique())
     low, high = rows.loc[rows["retention"].idxmin()], rows.loc[rows["retention"].idxmax()]

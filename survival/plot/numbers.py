@@ -28,6 +28,11 @@ def count(x: float | None) -> str:
     return decimal(x, 0) if float(x).is_integer() else decimal(x, 1)
 
 
+def counted(x: float, thing: str) -> str:
+    """'1 customer', '1,234 customers'."""
+    return f"{count(x)} {thing}{'' if x == 1 else 's'}"
+
+
 def decimal(x: float | None, places: int = 2) -> str:
     """Fixed decimals, thousands separated, a true minus sign."""
     if is_missing(x):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from survival.plot.numbers import confidence, count
+from survival.plot.numbers import confidence, count, counted
 
 
 def sample(customers: float, events: float) -> str:
     """Whom a figure is of."""
-    return f"{count(customers)} customers, {count(events)} churns."
+    return f"{counted(customers, 'customer')}, {counted(events, 'churn')}."
 
 
 def form_caption(whom: str, level: float, robust: bool) -> str:

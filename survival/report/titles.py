@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -27,17 +28,40 @@ def forest_title(ratios: pd.DataFrame, labels: Mapping[str, str]) -> str:
     hr = f"(HR {ratio(furthest['hazard_ratio'])})"
     if len(known) == 1:
         return f"The hazard ratio of {name} is clearly different from 1 {hr}"
-    many = f"{count(len(clear))} of {count(len(known))}" if len(clear) < len(known) else f"All {count(len(known))}"
+    many = _many(len(clear), len(known))
     are = "is" if len(clear) == 1 else "are"
     furthest_is = f"that of {name}" if len(clear) == 1 else f"the furthest is that of {name}"
     return f"{many} hazard ratios {are} clearly different from 1: {furthest_is} {hr}"
+
+
+def _many(some: int, every: int) -> str:
+    """'3 of 8', 'Both', 'All 8'."""
+    return f"{count(some)} of {count(every)}" if some < every else "Both" if every == 2 else f"All {count(every)}"
+
+
+def changing_title(failing: int, tested: int, alpha: float) -> str:
+    """How many hazard ratios fail the test of proportional hazards."""
+    by = f"by the test of proportional hazards (p < {alpha:g})"
+    if tested == 1:
+        return f"The hazard ratio changes with tenure {by}"
+    return f"{_many(failing, tested)} hazard ratios change{'s' if failing == 1 else ''} with tenure {by}"
+
+
+def periods_title(clear: int, tested: int) -> str:
+    """How many hazard ratios differ between periods of tenure by their test."""
+    if not clear:
+        which = "The hazard ratio does not clearly differ" if tested == 1 else "No hazard ratio clearly differs"
+        return f"{which} between periods of tenure"
+    if tested == 1:
+        return "The hazard ratio differs between periods of tenure"
+    return f"{_many(clear, tested)} hazard ratios differ{'s' if clear == 1 else ''} between periods of tenure"
 
 
 def hazard_title(smooth: pd.DataFrame) -> str:
     """When the hazard is highest, and in which stratum. `smooth`: stratum, tenure (days), hazard (a day)."""
     known = smooth[smooth["hazard"].notna()]
     if known.empty:
-        return "Baseline hazard of churn over tenure"
+        return "Too few churns to smooth the baseline hazard"
     top = known.iloc[int(known["hazard"].to_numpy(float).argmax())]
     month = decimal(float(top["tenure"]) / DAYS_PER_MONTH, 0)
     when = "at the start of tenure" if month == "0" else f"around month {month} of tenure"
@@ -47,21 +71,50 @@ def hazard_title(smooth: pd.DataFrame) -> str:
     return f"The baseline hazard is highest {when}, {much}"
 
 
-def flags_title(totals: pd.DataFrame) -> str:
-    """For how many flags more leave while it is on. `totals`: covariate, state (on, off), tenure, cumulative_hazard."""
-    ends = totals.dropna(subset=["cumulative_hazard"]).pivot_table(
-        index=["covariate", "tenure"], columns="state", values="cumulative_hazard", aggfunc="last"
-    )
-    if not {"on", "off"} <= set(ends.columns):
-        return "Cumulative hazard of churn with each flag on and off"
-    ends = ends.groupby("covariate", sort=False)[["on", "off"]].ffill().dropna()
-    last = ends.groupby("covariate", sort=False).last()
-    higher, n = int((last["on"] > last["off"]).sum()), len(last)
-    if higher in (0, n):
-        which = "a flag is on, whichever it is" if n > 1 else "the flag is on"
-        return f"Customers leave {'faster' if higher else 'more slowly'} while {which}"
-    rest = "the other" if n - higher == 1 else f"the other {count(n - higher)}"
-    return f"For {count(higher)} of the {count(n)} flags customers leave faster while it is on; for {rest}, more slowly"
+def flags_title(totals: pd.DataFrame, level: float = 0.95) -> str:
+    """For how many flags more leave while it is on. `totals`: covariate, state (on, off), tenure, cumulative_hazard, se.
+
+    Compared at the last tenure at which both states are known; clear where the interval of the difference leaves 0 outside: no
+    customer is in both states at once, so the two estimates vary by themselves.
+    """
+    last = _last_of_both(totals)
+    if last.empty:
+        return "No flag was both on and off for long enough to compare"
+    apart = (last["on"] - last["off"]).to_numpy(float)
+    reach = NormalDist().inv_cdf((1 + level) / 2) * np.hypot(last["se_on"], last["se_off"]).to_numpy(float)
+    faster, slower, n = int((apart > reach).sum()), int((apart < -reach).sum()), len(last)
+    if n == 1:
+        clear = "faster" if faster else "more slowly" if slower else "neither clearly faster nor clearly more slowly"
+        return f"Customers leave {clear} while the flag is on"
+    if n in (faster, slower):
+        return f"Customers leave {'faster' if faster else 'more slowly'} while a flag is on, whichever it is"
+    if not faster and not slower:
+        which = "neither of the two" if n == 2 else f"none of the {count(n)}"
+        return f"While {which} flags is on customers leave clearly faster or more slowly"
+    said = [
+        f"{count(many)} {'goes' if many == 1 else 'go'} with {how} leaving"
+        for many, how in ((faster, "faster"), (slower, "slower"))
+        if many
+    ]
+    rest = n - faster - slower
+    unclear = f"; {count(rest)} {'is' if rest == 1 else 'are'} not clear" if rest else ""
+    return f"Of {count(n)} flags, {' and '.join(said)} while on{unclear}"
+
+
+def _last_of_both(totals: pd.DataFrame) -> pd.DataFrame:
+    """on, off, se_on, se_off of each flag at the last tenure that both states reach."""
+    parts = {}
+    for name, rows in totals.dropna(subset=["cumulative_hazard"]).groupby("covariate", sort=False):
+        sides = {state: mine.sort_values("tenure") for state, mine in rows.groupby("state")}
+        if not {"on", "off"} <= set(sides):
+            continue
+        until = min(float(mine["tenure"].max()) for mine in sides.values())
+        ends = {state: mine[mine["tenure"] <= until].tail(1) for state, mine in sides.items()}
+        if all(len(end) for end in ends.values()):
+            parts[name] = [
+                float(ends[state][column].iloc[0]) for column in ("cumulative_hazard", "se") for state in ("on", "off")
+            ]
+    return pd.DataFrame.from_dict(parts, orient="index", columns=["on", "off", "se_on", "se_off"])
 
 
 def hazards_title(smooths: pd.DataFrame) -> str:
@@ -89,8 +142,12 @@ def lag_title(profile: pd.DataFrame) -> str:
     first, last = profile["lag"].min(), profile["lag"].max()
     clear = (profile["ci_lower"] > 1) | (profile["ci_upper"] < 1)
     at_first, at_last = (set(profile.loc[clear & (profile["lag"] == lag), "covariate"]) for lag in (first, last))
-    if first == last or not at_first:
-        return "Hazard ratios by lag"
+    known = int(profile.loc[profile["lag"] == first, "ci_lower"].notna().sum())
+    if not at_first:
+        return f"No hazard ratio is clearly different from 1 at a lag of {count(first)} days"
+    if first == last:
+        are = "is" if len(at_first) == 1 else "are"
+        return f"{_many(len(at_first), known)} hazard ratios {are} clearly different from 1 at a lag of {count(first)} days"
     kept = len(at_first & at_last)
     still = "none is" if not kept else f"{count(kept)} still {'is' if kept == 1 else 'are'}"
     if len(at_first) == 1:
