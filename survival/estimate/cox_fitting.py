@@ -19,6 +19,7 @@ from survival.estimate.elastic_net import maximise_penalised
 from survival.estimate.levels import Levels, factors
 from survival.estimate.newton import NOISE, Maximum, invert, maximise
 from survival.estimate.objectives import CoxPoint, Objective, Partial, PartialPoint, start_of
+from survival.estimate.offset_start import far_apart, levelled, nearer_start, refuse_overwhelmed, without_offset
 from survival.estimate.partial_likelihood import Likelihood
 from survival.estimate.residuals import robust_meat
 from survival.estimate.risk_sets import Floats, Ints
@@ -33,6 +34,7 @@ def fit_columns(
 ) -> CoxFit:
     """Fit the model of these columns; with `drop`, without those that cannot be estimated. shared: what is known of all columns,
     when many models start at beta = 0."""
+    data = levelled(data)
     kept, findings = list(columns), list(data.episodes.findings if data.episodes is not None else ())
     while True:
         part = data.columns(kept)
@@ -52,24 +54,32 @@ def find_maximum(data: CoxData, options: Options, start: Callable[[], Start] | N
     """The maximum in the inner units, after the checks that name what has no estimate. start: of a model that shares it."""
     estimability.refuse_constant(data.low, data.high, data.names)
     objective, null, null_information = _start(data, options) if start is None else start()
+    begin, begin_information, seen, seen_information = null, null_information, null, null_information
+    apart = far_apart(data)
+    if apart:
+        seen, seen_information = without_offset(data, options)
+        begin = nearer_start(data, objective, null)
+        begin_information = objective.information(begin)
     ridge, lasso = penalties(data, options)
     free = not options.firth and not (ridge + lasso).any()
     if not (ridge + lasso).all():
-        estimability.refuse_unidentified(data.sets, null_information + np.diag(ridge), data.scale, data.names)
+        estimability.refuse_unidentified(data.sets, seen_information + np.diag(ridge), data.scale, data.names)
+        if apart:
+            refuse_overwhelmed(data, begin_information + np.diag(ridge), apart, data.names)
 
     def refuse_separated(columns: Ints) -> None:
         if columns.size and free:
             estimability.refuse_separated(data.sets, data.x, data.centre, data.scale, data.names, columns)
 
     if free:
-        refuse_separated(estimability.separated_alone(data.sets, data.x, null.likelihood, *data.range()))
+        refuse_separated(estimability.separated_alone(data.sets, data.x, seen.likelihood, *data.range()))
     if lasso.any():
         return maximise_penalised(objective, null, null, null_information, ridge, lasso)
     maximum = maximise(
         objective.evaluate,
         objective.information,
-        null,
-        null_information,
+        begin,
+        begin_information,
         ridge=ridge,
         events=float(data.sets.deaths.sum()),
         separated=lambda direction: free and objective.never_falls(direction),
@@ -79,6 +89,7 @@ def find_maximum(data: CoxData, options: Options, start: Callable[[], Start] | N
     )
     if maximum.runaway:
         refuse_separated(np.flatnonzero(estimability.leading(maximum.direction)))
+    maximum = replace(maximum, null=null, null_information=null_information)
     return replace(maximum, at=objective.complete(maximum.at)) if isinstance(objective, Levels) else maximum
 
 
@@ -117,9 +128,9 @@ class SharedStart:
 
 
 def shared_start(data: CoxData, options: Options) -> SharedStart | None:
-    """None where the objective is not the partial likelihood itself."""
+    """None where the objective is not the partial likelihood itself, or has no digits at beta = 0."""
     objective = objective_of(data, options)
-    if not isinstance(objective, Partial):
+    if not isinstance(objective, Partial) or far_apart(data):
         return None
     null = start_of(objective, data.x.shape[1])
     return SharedStart(null.likelihood, objective.information(null), factors(data))

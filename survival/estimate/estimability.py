@@ -17,7 +17,7 @@ from survival.errors import CollinearityError, NoEventsError, SeparationError
 from survival.estimate.partial_likelihood import Likelihood
 from survival.estimate.risk_sets import Floats, Ints, RiskSets
 
-_NO_VARIATION = 1e-11  # information per event of a column scaled to variance 1, below which it is rounding
+NO_VARIATION = 1e-11  # information per event of a column scaled to variance 1, below which it is rounding
 _COLLINEAR = 1e-9  # 1 - R² of a column on the others, within the risk sets
 _EQUAL = 1e-10  # values this close, in standard deviations, are one value
 _FEW_EVENTS = 1000
@@ -51,7 +51,7 @@ def refuse_unidentified(sets: RiskSets, information: Floats, scale: Floats, name
 
     information (p, p) at beta = 0, of columns scaled to variance 1; scale (p,) their standard deviations.
     """
-    still = np.diag(information) <= _NO_VARIATION * sets.event_total.sum()
+    still = np.diag(information) <= NO_VARIATION * sets.event_total.sum()
     if still.any():
         which = tuple(name for name, bad in zip(names, still) if bad)
         raise CollinearityError(
