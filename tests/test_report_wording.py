@@ -23,7 +23,7 @@ from survival.report import (
     retention_sentence,
 )
 from survival.report.titles import flags_title, forest_title, hazard_title, hazards_title, lag_title
-from survival.report.wording import LEAD
+from survival.report.wording import LEAD, followed
 
 TICKETS = Phrase(who="customers with two or more open tickets")
 
@@ -189,6 +189,25 @@ def test_retention_range() -> None:
     )
     assert retention_range(frame.iloc[:1], 90).startswith("After 90 days (3.0 months), 80.0%")
     assert retention_range(frame, 30) == ""
+    same = frame.assign(retention=1.0)
+    assert retention_range(same, 90) == "After 90 days (3.0 months), retention was 100.0% in each of the 3 cohorts."
+    assert retention_range(same.assign(retention=[1, 1, math.nan]), 90) == (
+        "After 90 days (3.0 months), retention of the 2 cohorts seen from signup until then was 100.0% in each; "
+        "1 that was not observed that long is left out."
+    )
+
+
+def test_a_cohort_of_which_hardly_anybody_was_followed_that_long_is_not_the_best() -> None:
+    # Of b two customers were followed to day 365 (one in 188); of c as few are at risk, since the others had left by then.
+    frame = pd.DataFrame(
+        {"cohort": list("abc"), "tenure": 365, "at_risk": [120, 2, 5], "retention": [0.6, 0.72, 0.025],
+         "ci_lower": 0.0, "ci_upper": 0.9}
+    )  # fmt: skip
+    assert retention_range(followed(frame, 10), 365, starts={}, fewest=10) == (
+        "After 365 days (12.0 months), retention of the 2 cohorts seen from signup until then ran from 2.5% (cohort c) "
+        "to 60.0% (cohort a); 1 with fewer than 10 customers observed that long is left out."
+    )
+    assert followed(frame.iloc[1:2], 10)["retention"].tolist() == [0.72], "with nothing else it stays"
 
 
 def test_cohorts_observed_from_a_later_tenure_on_are_not_compared() -> None:

@@ -78,7 +78,7 @@ def adjusted_blocks(study: Study, name: str) -> list[Block]:
 
 
 def adjusted_sentence(study: Study, name: str) -> str | None:
-    """The largest difference from the reference as observed, and the same difference adjusted; None where there is none."""
+    """The largest difference from the reference as observed, and the same difference adjusted; None where all are 0.0 points."""
     made = adjusted_of(study, name)
     if made is None:
         return None
@@ -89,6 +89,8 @@ def adjusted_sentence(study: Study, name: str) -> str | None:
     tenure = both["tenure"].max()
     last = both[both["tenure"] == tenure]
     row: Any = last.loc[last["observed_difference"].abs().idxmax()]
+    if float(_points(abs(row["observed_difference"]))) == 0:
+        return None
     level = study.config.level
     most = f" (the largest of {len(last)} differences)" if len(last) > 1 else ""
     far, who, others = _far(row, "observed", level), str(row["group"]), str(row["reference"])

@@ -38,7 +38,7 @@ from survival.plot.retention import retention_curves
 from survival.report.curve_titles import bands_title, retention_title
 from survival.report.displays import retention_display
 from survival.report.document import Block, Bullets, Figure, Section, Table
-from survival.report.wording import rank_test_sentence, retention_range
+from survival.report.wording import followed, rank_test_sentence, retention_range
 
 MONTH = 30.4375  # days
 _MONTHS_OF_TRIANGLE = 24
@@ -92,7 +92,9 @@ def _sentences(study: Study, name: str, at: pd.DataFrame, tests: pd.DataFrame) -
     ]
     said = [
         _at_longest(study, at, name),
-        *(rank_test_sentence(row, cohorts).replace("log-rank test", called) for row in rows),
+        *dict.fromkeys(
+            rank_test_sentence(row, cohorts).replace("log-rank test", called) for row in rows
+        ),  # none: said once
     ]
     if more[0] and more[0].startswith("No cohort's") and more[1]:
         more[1] = f"For comparison, {more[1][0].lower()}{more[1][1:]}"
@@ -101,7 +103,8 @@ def _sentences(study: Study, name: str, at: pd.DataFrame, tests: pd.DataFrame) -
 
 def _at_longest(study: Study, at: pd.DataFrame, name: str) -> str:
     """Retention at the longest of the tenures asked for that some cohort reaches; of cohorts seen from signup, if any."""
-    mine, late = at[at["definition"] == name], entering_late(study, name)
+    fewest = max(study.config.retention.mask_below, 1)
+    mine, late = followed(at[at["definition"] == name], fewest), entering_late(study, name)
     from_signup = mine[~mine["cohort"].isin(list(late))]
     seen = bool(from_signup["retention"].notna().any())
     known = (from_signup if seen else mine).dropna(subset=["retention"])
@@ -109,9 +112,9 @@ def _at_longest(study: Study, at: pd.DataFrame, name: str) -> str:
         return "No cohort was observed long enough for any of the tenures asked for."
     until = float(known["tenure"].max())
     return (
-        retention_range(mine, until, starts=late)
+        retention_range(mine, until, starts=late, fewest=fewest)
         if seen
-        else retention_range(mine, until, starts={}, seen="observed then")
+        else retention_range(mine, until, starts={}, seen="observed then", fewest=fewest)
     )
 
 
@@ -191,11 +194,12 @@ def _curves_figure(study: Study, name: str, tests: pd.DataFrame) -> Figure:
 def _finding(study: Study, name: str, tests: pd.DataFrame) -> str:
     """Whether cohorts differ by the first of the tests, and how many of each stay."""
     rows, first = retention_at(study), study.config.retention.tests[0]
-    mine = tests[(tests["definition"] == name) & (tests["test"] == first)]
-    p = float(mine["p"].iloc[0]) if len(mine) else None
+    overall = tests[(tests["definition"] == name) & (tests["test"] == first)]
+    p = float(overall["p"].iloc[0]) if len(overall) else None
     test = "log-rank" if first == "logrank" else first
     late = entering_late(study, name)
-    return retention_title(rows[rows["definition"] == name], test, p, late, study.spells(name).churns)
+    mine = followed(rows[rows["definition"] == name], study.config.retention.mask_below)
+    return retention_title(mine, test, p, late, study.spells(name).churns)
 
 
 def _marked(study: Study, name: str, frame: pd.DataFrame | None) -> pd.DataFrame | None:

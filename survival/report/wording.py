@@ -253,18 +253,32 @@ def retention_sentence(row: Mapping[str, Any], *, level: float = 0.95) -> str:
     return f"After {when}, {percent(row['retention'])}{interval} of {of} were still there."
 
 
+def followed(frame: pd.DataFrame, fewest: float) -> pd.DataFrame:
+    """Rows of retention_at.csv, without the retention of cohorts of which hardly anybody was followed that long.
+
+    Of a cohort that signed up over a quarter, those of its first days alone may reach the last tenure: its curve is flat there
+    for want of customers. at_risk over retention is how many were followed that long, whether they stayed or had left by then;
+    below `fewest` retention is NA. Where that leaves nothing, the rows are as they were.
+    """
+    thin = (frame["retention"] > 0) & (frame["at_risk"] < fewest * frame["retention"])
+    left = frame.assign(retention=frame["retention"].mask(thin))
+    return left if left["retention"].notna().any() else frame
+
+
 def retention_range(
     frame: pd.DataFrame,
     tenure: float,
     *,
     starts: Mapping[str, float] | None = None,
     seen: str = "seen from signup until then",
+    fewest: int = 1,
 ) -> str:
     """The lowest and the highest cohort at one tenure of retention_at.csv; one cohort: its sentence; none: ''.
 
     A cohort observed only from a later tenure on (late entry) has a curve that starts at 1 there, so its retention is among
     those still there then and does not compare: it is left out, and counted. `starts`: cohort -> where its curve starts
-    (days); without it such cohorts are known by an earlier tenure in the frame at which nothing is known.
+    (days); without it such cohorts are known by an earlier tenure in the frame at which nothing is known. `fewest`: below it
+    retention was taken out (`followed`).
     """
     rows = frame[frame["tenure"] == tenure]
     late = {c for c, t in (starts or {}).items() if t > 0} if starts is not None else _late_cohorts(frame, tenure)
@@ -275,16 +289,21 @@ def retention_range(
         return retention_sentence(known.iloc[0].to_dict())
     low, high = known.loc[known["retention"].idxmin()], known.loc[known["retention"].idxmax()]
     of = f" of the {_cohorts(len(known))} {seen}" if len(known) < len(rows) else ""
-    text = (
-        f"After {days_and_months(tenure)}, retention{of} ran from {percent(low['retention'])} (cohort {low['cohort']}) "
-        f"to {percent(high['retention'])} (cohort {high['cohort']})"
-    )
+    least, most = percent(low["retention"]), percent(high["retention"])
+    text = f"After {days_and_months(tenure)}, retention{of} "
+    if least == most:
+        text += f"was {least} in each" if of else f"was {least} in each of the {_cohorts(len(known))}"
+    else:
+        text += f"ran from {least} (cohort {low['cohort']}) to {most} (cohort {high['cohort']})"
     if len(known) == 1:
         text = retention_sentence(known.iloc[0].to_dict())[:-1]
     unknown = int((rows["retention"].isna() & ~rows["cohort"].isin(late)).sum())
     left_out = int(rows["cohort"].isin(late).sum())
-    why = [(left_out, "first observed later"), (unknown, "not observed that long")]
-    parts = [f"{count(n)} that {'was' if n == 1 else 'were'} {reason}" for n, reason in why if n]
+    later = f"{count(left_out)} that {'was' if left_out == 1 else 'were'} first observed later"
+    short = f"{count(unknown)} that {'was' if unknown == 1 else 'were'} not observed that long"
+    if fewest > 1:
+        short = f"{count(unknown)} with fewer than {count(fewest)} customers observed that long"
+    parts = [said for n, said in ((left_out, later), (unknown, short)) if n]
     is_ = "is" if unknown + left_out == 1 else "are"
     return f"{text}; {' and '.join(parts)} {is_} left out." if parts else f"{text}."
 
