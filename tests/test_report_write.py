@@ -221,8 +221,21 @@ def test_latex_table_is_booktabs() -> None:
         "\\par\\smallskip\\footnotesize n\\_1\n\\end{table}\n"
     )
     long = table_latex(Table("t", "T", pd.DataFrame({"cohort": [f"c{i}" for i in range(50)]})))
-    assert long.startswith("% needs \\usepackage{booktabs, longtable}\n\\begin{longtable}{l}")
+    assert long.startswith("% needs \\usepackage{booktabs, longtable}\n{\\begin{longtable}{l}")
     assert long.count("\\\\") == 52
+
+
+def test_latex_of_wide_tables_is_scaled_and_other_scripts_are_told() -> None:
+    wide = pd.DataFrame({f"a_long_name_of_a_cohort_{j}": ["a long value"] for j in range(8)})
+    lines = table_latex(Table("t", "T", wide)).splitlines()
+    assert lines[0] == "% needs \\usepackage{booktabs, graphicx}"
+    begin = lines.index(r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%")
+    assert lines[begin + 1].startswith(r"\begin{tabular}")
+    assert lines[-2] == r"\end{tabular}}"
+    assert latex_escape('κ = 0.8, “so” 6" †') == "$\\kappa$ = 0.8, ``so'' 6'' \\dag{}"
+    plain, other = (table_latex(Table("t", "T", pd.DataFrame({"cohort": [name]}))) for name in ("Zoë", "Жук"))
+    assert "XeLaTeX" not in plain
+    assert other.splitlines()[1].startswith("% has letters that pdfLaTeX does not know")
 
 
 def test_rows_left_out_are_counted() -> None:

@@ -217,9 +217,12 @@ _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", "–": "--", "—": "---", "−": r"$-$", "∞": r"$\infty$", "≥": r"$\geq$", "≤": r"$\leq$",
-    "×": r"$\times$", "β": r"$\beta$", "χ": r"$\chi$", "²": r"\textsuperscript{2}", "…": r"\ldots{}", '"': r"\textquotedbl{}",
-    "\n": " ", "[": "{[}", "]": "{]}", "\u2003": r"\quad ", "\u00a0": "~",
+    "×": r"$\times$", "β": r"$\beta$", "χ": r"$\chi$", "κ": r"$\kappa$", "²": r"\textsuperscript{2}",
+    "…": r"\ldots{}", '"': "''", "“": "``", "”": "''", "†": r"\dag{}", "\n": " ",
+    "[": "{[}", "]": "{]}", "\u2003": r"\quad ", "\u00a0": "~",
 }  # fmt: skip
+_LATEX_WIDE = 60  # characters that fit on a line of an A4 page
+_LATEX_LETTERS = 0x17F  # the last of those that pdfLaTeX sets as they are
 
 
 def latex_escape(text: str) -> str:
@@ -228,22 +231,38 @@ def latex_escape(text: str) -> str:
 
 
 def table_latex(table: Table) -> str:
-    """A booktabs table (\\usepackage{booktabs}; more than 40 rows: longtable) with caption, label and notes."""
+    """A booktabs table (more than 40 rows: longtable) with caption, label and notes; scaled down where it is wider than the page.
+
+    Its first line names the packages that it needs.
+    """
     display, notes = shown(table)
     columns = "".join("r" if n else "l" for n in numeric_columns(display)) or "l"
     head = " & ".join(latex_escape(str(c)) for c in display.columns) + r" \\"
     body = [" & ".join(latex_escape(c) for c in row) + r" \\" for row in display.itertuples(index=False, name=None)]
     caption = rf"\caption{{{latex_escape(table.title)}}}\label{{tab:{table.name.replace('_', '-')}}}"
     foot = [rf"\par\smallskip\footnotesize {latex_escape(n)}" for n in notes]
+    widths = [max([len(str(c)), *display[c].map(len)]) + 2 for c in display.columns]
+    wide = sum(widths) > _LATEX_WIDE
     if len(body) > 40:
-        lines = [rf"\begin{{longtable}}{{{columns}}}", caption + r"\\", r"\toprule", head, r"\midrule", r"\endhead"]
-        lines += [r"\bottomrule", r"\endfoot", *body, r"\end{longtable}"]
-        lines += [r"{" + "".join(foot) + r"\par}"] if foot else []
+        needs = ["booktabs", "longtable"]
+        # A table over several pages cannot be scaled: where it is wide small letters, and as much of both margins.
+        margins = r"\setlength{\LTleft}{0pt plus 1fill minus 1fill}\setlength{\LTright}{0pt plus 1fill minus 1fill}"
+        size = r"\scriptsize\setlength{\tabcolsep}{3pt}" + margins if wide else ""
+        begin = r"{" + size + rf"\begin{{longtable}}{{{columns}}}"
+        lines = [begin, caption + r"\\", r"\toprule", head, r"\midrule", r"\endhead"]
+        lines += [r"\bottomrule", r"\endfoot", *body, r"\end{longtable}", *foot, r"\par}"]
     else:
-        lines = [r"\begin{table}[htbp]", r"\centering", caption, rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head]
-        lines += [r"\midrule", *body, r"\bottomrule", r"\end{tabular}", *foot, r"\end{table}"]
-    package = "booktabs, longtable" if len(body) > 40 else "booktabs"
-    return f"% needs \\usepackage{{{package}}}\n" + "\n".join(lines) + "\n"
+        needs = ["booktabs"]
+        inner = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
+        inner.append(r"\end{tabular}")
+        if wide:
+            needs.append("graphicx")
+            inner = [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%", *inner[:-1], inner[-1] + "}"]
+        lines = [r"\begin{table}[htbp]", r"\centering", caption, *inner, *foot, r"\end{table}"]
+    said = [rf"% needs \usepackage{{{', '.join(needs)}}}"]
+    if any(ord(c) > _LATEX_LETTERS for line in lines for c in line):
+        said.append("% has letters that pdfLaTeX does not know: use XeLaTeX or LuaLaTeX, with a font that has them")
+    return "\n".join([*said, *lines]) + "\n"
 
 
 # --- Markdown --------------------------------------------------------------------------------------------------------
