@@ -218,7 +218,7 @@ def test_latex_table_is_booktabs() -> None:
         "% needs \\usepackage{booktabs}\n\\begin{table}[htbp]\n\\centering\n\\caption{A \\& B}\\label{tab:t-one}\n"
         "\\begin{tabular}{lrr}\n\\toprule\nCohort & At risk & Retention \\\\\n\\midrule\n"
         "\\textless{}b\\textgreater{}\\& 50 \\% \\_x\\_ \\$5 \\{a\\} & 1,234 & 50.0\\% \\\\\n\\bottomrule\n\\end{tabular}\n"
-        "\\par\\smallskip\\footnotesize n\\_1\n\\end{table}\n"
+        "\\par\\smallskip\\raggedright\\footnotesize n\\_1\n\\end{table}\n"
     )
     long = table_latex(Table("t", "T", pd.DataFrame({"cohort": [f"c{i}" for i in range(50)]})))
     assert long.startswith("% needs \\usepackage{booktabs, longtable}\n{\\begin{longtable}{l}")

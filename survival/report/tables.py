@@ -240,7 +240,7 @@ def table_latex(table: Table) -> str:
     head = " & ".join(latex_escape(str(c)) for c in display.columns) + r" \\"
     body = [" & ".join(latex_escape(c) for c in row) + r" \\" for row in display.itertuples(index=False, name=None)]
     caption = rf"\caption{{{latex_escape(table.title)}}}\label{{tab:{table.name.replace('_', '-')}}}"
-    foot = [rf"\par\smallskip\footnotesize {latex_escape(n)}" for n in notes]
+    foot = [rf"\par\smallskip\raggedright\footnotesize {latex_escape(n)}" for n in notes]
     widths = [max([len(str(c)), *display[c].map(len)]) + 2 for c in display.columns]
     wide = sum(widths) > _LATEX_WIDE
     if len(body) > 40:
