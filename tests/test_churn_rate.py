@@ -111,6 +111,21 @@ def test_quarters_follow_their_first_day() -> None:
     assert churn_rates(found.cells, found.first, found.last, "year").empty
 
 
+def test_the_month_in_which_the_last_customers_leave_counts() -> None:
+    gone = [("2024-01-10", "2024-03-01", 10), ("2024-01-20", "2024-03-01", 10), ("2024-01-20", "2024-02-20", 5)]
+    with company(gone, until="2024-06-30") as tables:
+        found = calendar(cancellation(tables))
+    months = churn_rates(found.cells, found.first, found.last)
+    assert months[["period", "customers_at_start", "churned"]].to_numpy().tolist() == [
+        ["2024-02", 3, 1],
+        ["2024-03", 2, 2],
+    ]
+    assert revenue_rates(found.revenue)["mrr_lost"].tolist() == [5, 20]
+    with company(gone, until="2024-03-15") as tables:  # March is not over
+        found = calendar(cancellation(tables))
+    assert churn_rates(found.cells, found.first, found.last)["period"].tolist() == ["2024-02"]
+
+
 def test_late_entrants_count_from_the_month_after_they_are_seen() -> None:
     with company(SEVEN, from_=dt.date(2023, 12, 1)) as tables:
         found = calendar(cancellation(tables))
@@ -182,6 +197,12 @@ def test_trend_asks_for_three_periods_and_says_nothing_without_churn() -> None:
         exact_interval(np.array([3]), np.array([2]))
     with pytest.raises(ArgumentError, match="per must be one of"):
         churn_rates(pd.DataFrame(), 0, 1, "week")
+
+
+def test_a_rate_that_jumps_from_0_to_1_has_no_finite_odds_ratio() -> None:
+    trend = rate_trend([0, 0, 0, 80], [20, 40, 60, 80])  # warnings are errors here
+    assert trend.odds_ratio > 1e6
+    assert trend.ci_upper == np.inf
 
 
 def test_monthly_and_yearly_bands_are_two_statements() -> None:

@@ -52,7 +52,7 @@ def calendar(spells: Spells) -> Calendar:
         spells=months.count(), since=months.since.min(), until=months.until.max()
     )
     frame = engine.arrow(cells).to_pandas().sort_values(["entered", "left", "churned"], ignore_index=True)
-    first, last = _first(spells, int(frame["since"].min())), _last(int(frame["until"].max()))
+    first, last = _first(spells, int(frame["since"].min())), _last(frame, spells.tables.until_day)
     frame = frame.drop(columns=["since", "until"]).astype({"entered": int, "left": int, "spells": int})
     return Calendar(frame, first, last, _revenue(spells, months, first, last))
 
@@ -75,9 +75,17 @@ def _first(spells: Spells, earliest: int) -> int:
     return _number(seen) + 1
 
 
-def _last(latest: int) -> int:
-    """The month that ends on or before the last day that anybody was followed to."""
-    return _number(latest + 1) - 1
+def _last(frame: pd.DataFrame, until_day: int | None) -> int:
+    """The month that ends on or before the last day that anybody was followed to.
+
+    Where the last of all to be seen churned, nobody is left whom later days could show: every month until `observed.until` is
+    whole, also that in which they did.
+    """
+    latest, stayed = int(frame["until"].max()), frame.loc[~frame["churned"].astype(bool), "until"]
+    last = _number(latest + 1) - 1
+    if until_day is None or (len(stayed) and int(stayed.max()) >= latest):
+        return last
+    return max(last, _number(until_day + 1) - 1)
 
 
 def exact_sum(amounts: ir.NumericValue) -> ir.Value:

@@ -219,9 +219,11 @@ def rate_trend(churned: NDArray[np.number], at_start: NDArray[np.number], level:
     beside = max(overall - trend, 0.0)
     slope, se = _logistic_slope(x, n, centred)
     half = normal_quantile(level) * se
+    with np.errstate(over="ignore"):  # nobody churns but in the last period: the odds have no finite ratio
+        odds = [float(np.exp(x)) for x in (slope, slope - half, slope + half)]
     return RateTrend(
         k, trend, float(chdtrc(1, trend)), overall, float(chdtrc(k - 1, overall)), beside, float(chdtrc(k - 2, beside)),
-        float(np.exp(slope)), float(np.exp(slope - half)), float(np.exp(slope + half)),
+        *odds,
     )  # fmt: skip
 
 

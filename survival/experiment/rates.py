@@ -144,8 +144,9 @@ def _sentences(made: Rates, level: float) -> list[str]:
     last, until = _latest(made, level), made.months["period"].iloc[-1]
     pooled = percent_with_interval(last["rate"], last["low"], last["high"])
     year_long = percent(1 - (1 - last["rate"]) ** 12)
+    over = f"in {until}" if last["months"] == 1 else f"over the {last['months']} months to {until}"
     said = [
-        f"Of the customers at the start of a month, {pooled} churned in it, over the {last['months']} months to {until} "
+        f"Of the customers at the start of a month, {pooled} churned in it, {over} "
         f"(exact {confidence(level)} interval); kept up for a year, that is {year_long}."
     ]
     if len(made.years):
@@ -164,7 +165,9 @@ def _trend_sentence(made: Rates) -> str:
         return "The direction over quarters could not be tested."
     over = f"over the {len(quarters)} quarters from {quarters['period'].iloc[0]} to {quarters['period'].iloc[-1]}"
     odds = f"odds of churning {ratio(trend.odds_ratio)} times those of the quarter before"
-    test = f"test for trend: {p_phrase(trend.p)}; {odds}, {ratio(trend.ci_lower)} to {ratio(trend.ci_upper)}"
+    test = f"test for trend: {p_phrase(trend.p)}"
+    if 1e-3 < trend.odds_ratio < 1e3:  # beyond: nobody churned before some quarter, or everybody after it
+        test += f"; {odds}, {ratio(trend.ci_lower, limit=True)} to {ratio(trend.ci_upper, limit=True)}"
     if trend.p >= TREND_ALPHA:
         return f"No clear rise or fall of the quarterly rate was seen {over} ({test})."
     text = f"The quarterly rate {'fell' if trend.odds_ratio < 1 else 'rose'} {over} ({test})."
