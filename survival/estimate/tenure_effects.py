@@ -149,7 +149,8 @@ def cut_episodes(episodes: EpisodeArrays, sets: RiskSets, coding: TenureCoding) 
     if pieces * columns > _MOST_VALUES:
         raise ArgumentError(
             f"time_varying compares everybody at risk at each event time: {pieces:,} rows of {columns} columns, too many for "
-            "memory. Give periods of tenure, such as [90, 365], in place of a function, or fit flows"
+            "memory. Give periods of tenure, such as [90, 365], in place of a function, or fit flows, or a sample of the risk sets "
+            "(sample_risk_sets)"
         )
     row, begin, end, is_first, is_last = cut(grid, first, last, episodes.start, episodes.stop)
     return row, replace(
