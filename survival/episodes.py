@@ -196,7 +196,7 @@ def _need_origins(spells: Spells) -> None:
     undated = spells.tables.engine.count(rows.filter(rows.origin.isnull()))  # noqa: PD003
     if undated:
         raise DataError(
-            f"{undated} customers have a recorded tenure but no signup date: dated facts cannot be placed on their "
+            f"{undated:,} customers have a recorded tenure but no signup date: dated facts cannot be placed on their "
             "clock. Map signed_up_on, or leave the indicators out"
         )
 

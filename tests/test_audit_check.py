@@ -168,7 +168,7 @@ def test_one_check_names_every_problem_of_config_and_tables(
         "mine.yaml, line 13, model.formula: 'plann' is no indicator, no column of customers and no cohort. Did you mean 'plan'?",
         "mine.yaml, line 15, allow.seperation: no finding 'seperation'. Did you mean 'separation'?",
         "problems with the data:",
-        "1 values of customer_id stand for rows with different contents: 'c00000' has signed_up_on",
+        "one value of customer_id stands for rows with different contents: 'c00000' has signed_up_on",
         "subscriptions.csv, row 7, customer c00006",
         "'soon'",
     ):

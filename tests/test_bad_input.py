@@ -284,7 +284,7 @@ def test_a_recorded_row_that_cannot_be_used_is_set_aside_and_said(
     assert code == 0
     ledger = pd.read_csv(tmp_path / "results/mine/ledger.csv").set_index("reason")["rows"]
     assert ledger.to_dict() == {"used": 5, reason: 1}
-    assert f"warning: set-aside (customers): 1 of 6 rows are set aside (16.7%): 1 {reason}" in said
+    assert f"warning: set-aside (customers): 1 of 6 rows is set aside (16.7%): 1 {reason}" in said
     curves = pd.read_csv(tmp_path / "results/mine/tables/retention.csv")
     assert curves["entered"].sum() == 5
     assert curves["events"].sum() == 2

@@ -202,7 +202,7 @@ def test_one_identifier_with_different_contents_is_shown() -> None:
     two = frame(
         "customer_id signed_up_on plan", ("a", "2024-01-10", "x"), ("a", "2024-01-10", "y"), ("b", "2024-01-10", "y")
     )
-    with pytest.raises(DataError, match="customers: 1 values of customer_id .* 'a' has plan 'x' / 'y'"):
+    with pytest.raises(DataError, match="customers: one value of customer_id .* 'a' has plan 'x' / 'y'"):
         opened({"customers": two})
     with opened({"customers": two}, need={"customers": {"signed_up_on"}}) as tables:
         assert reasons(tables, "customers") == {"used": 2, "duplicate": 1}

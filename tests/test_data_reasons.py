@@ -226,6 +226,18 @@ def test_a_log_that_starts_late_and_customers_who_enter_late_are_findings() -> N
         assert tables.until_day == epoch("2024-12-31")
 
 
+def test_large_counts_are_written_with_separators() -> None:
+    rows = [(f"c{i:04d}", "2023-05-01" if i < 1224 else "soon" if i < 2300 else "2024-05-01") for i in range(5000)]
+    with opened({"customers": frame("customer_id signed_up_on", *rows)}, from_=dt.date(2024, 1, 1)) as tables:
+        assert finding(tables, "late-entry", "customers").startswith("1,224 of 3,924 customers signed up before")
+        assert "customers: 1,076 of 5,000 rows are set aside (21.5%): 1,076 unreadable" in finding(
+            tables, "set-aside", "customers"
+        )
+        assert "1,076 rows have an unreadable signed_up_on" in finding(
+            tables, "unreadable-values", "customers.signed_up_on"
+        )
+
+
 def test_customers_are_numbered_in_the_order_of_their_ids_and_attributes_are_numbers_or_text() -> None:
     people = frame(
         "customer_id signed_up_on seats plan note zip",

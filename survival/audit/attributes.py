@@ -72,7 +72,7 @@ def _dated_after_signup(spells: Spells, name: str) -> list[Finding]:
         f"'{name}' holds dates, {row['after']:,} of {row['dates']:,} of them after signup: who stayed had time to get one, so it "
         "protects by definition (immortal time). Make it a table of dated facts and an indicator, or leave it out"
     )
-    return [Finding("immortal-time", "warning", name, message, f"after_signup={row['after']} of {row['dates']}")]
+    return [Finding("immortal-time", "warning", name, message, f"after_signup={row['after']:,} of {row['dates']:,}")]
 
 
 def _grouped(spells: Spells, name: str) -> Spells:

@@ -40,7 +40,7 @@ def _ends_early(tables: Tables, name: str, until: int) -> tuple[Finding, ...]:
         return ()
     date = _EPOCH + dt.timedelta(days=int(last))
     message = (
-        f"{name}: the last row is dated {date}, {until - last} days before observed.until. If the log was exported then, "
+        f"{name}: the last row is dated {date}, {until - last:,} days before observed.until. If the log was exported then, "
         f"silence after it is no fact: set observed.until to {date}"
     )
     return (Finding("log-ends-early", "warning", name, message, f"days={until - last}"),)

@@ -51,4 +51,4 @@ def _finding(spells: Spells, table: str, n: int) -> Finding:
         f"{n:,} of {spells.churns:,} churned customers come back later ({table}): only the time until the first churn counts, and "
         f"they are not counted as new customers either; {way}"
     )
-    return Finding("returns", "note", spells.definition.kind, message, f"{n} of {spells.churns} churned customers")
+    return Finding("returns", "note", spells.definition.kind, message, f"{n:,} of {spells.churns:,} churned customers")

@@ -87,7 +87,7 @@ class Anchored(Definition):
         if not n:
             return strange
         message = (
-            f"{n} customers signed up before observed.from: if their {self.clock_origin.replace('_', ' ')} was before the "
+            f"{n:,} customers signed up before observed.from: if their {self.clock_origin.replace('_', ' ')} was before the "
             "logs begin, their tenure is counted from a later one. Filter them, or count from signup."
         )
         return (*strange, Finding("origin-unseen", "warning", self.kind, message, f"late={n}"))

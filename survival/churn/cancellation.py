@@ -92,7 +92,7 @@ class Cancellation(Subscribed):
                 "short-gaps",
                 "warning",
                 self.kind,
-                f"{short} of {ends} ends of a chain of subscriptions are followed by a new one within {SHORT_BREAK} "
+                f"{short:,} of {ends:,} ends of a chain of subscriptions are followed by a new one within {SHORT_BREAK} "
                 f"days: these are counted as churn. Set `gap: {SHORT_BREAK}` if they are late renewals.{inclusive}",
                 f"short={short}, one_day={one}, ends={ends}",
             ),

@@ -145,7 +145,7 @@ class Downgrade(Subscribed):
         unknown = rows.filter(~rows.plan.isin(self.plan_order)).group_by("plan").aggregate(n=ibis._.count())
         found = tables.engine.rows(unknown.order_by("plan"))
         if found:
-            named = ", ".join(f"{row['plan']!r} ({row['n']} rows)" for row in found)
+            named = ", ".join(f"{row['plan']!r} ({row['n']:,} rows)" for row in found)
             raise DataError(
                 f"downgrade: plan_order ({', '.join(self.plan_order)}) has no place for {named} of subscriptions. "
                 "Name every plan, or filter the table with `where`"
@@ -162,7 +162,7 @@ class Downgrade(Subscribed):
         ].values()
         if not unknown:
             return found
-        message = f"{unknown} of {n} subscriptions have no mrr: no downgrade is seen while one of them runs."
+        message = f"{unknown:,} of {n:,} subscriptions have no mrr: no downgrade is seen while one of them runs."
         return (*found, Finding("unknown-mrr", "note", self.kind, message, f"share={unknown / n:.3f}"))
 
 

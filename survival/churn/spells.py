@@ -149,7 +149,7 @@ def _conserve(tables: Tables, table: ir.Table) -> None:
 def _somebody(definition: Definition, counts: pd.DataFrame) -> None:
     if counts["aside"].isna().any():
         return
-    reasons = ", ".join(f"{row.aside}: {row.customers}" for row in counts.itertuples())
+    reasons = ", ".join(f"{row.aside}: {row.customers:,}" for row in counts.itertuples())
     raise DataError(
         f"churn definition {definition.kind!r}: nobody is at risk ({reasons or 'no customers'}). "
         "Look at observed.from, until and warm_up, and at the dates of the tables"
@@ -163,13 +163,13 @@ def _much_set_aside(tables: Tables, definition: Definition, counts: pd.DataFrame
     figure = f"share={n / tables.n_customers:.3f}"
     if definition.parts:
         message = (
-            f"{n} of {tables.n_customers} customers have nothing to leave under one of {', '.join(definition.parts)}, and are "
+            f"{n:,} of {tables.n_customers:,} customers have nothing to leave under one of {', '.join(definition.parts)}, and are "
             "therefore removed under all of them: the results speak for the others only. Leave out the part that does not "
             "concern everybody."
         )
         return (Finding("first-of-removes", "warning", definition.kind, message, figure),)
     message = (
-        f"{n} of {tables.n_customers} customers have nothing to leave under this definition and are never at risk: "
+        f"{n:,} of {tables.n_customers:,} customers have nothing to leave under this definition and are never at risk: "
         "the results speak for the others only."
     )
     return (Finding("nothing-to-leave", "note", definition.kind, message, figure),)

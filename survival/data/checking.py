@@ -138,7 +138,7 @@ class Check:
         if count.read and not count.meant:
             held = {s: values_of(self.engine, self.sources[name], s) for s in reading.where}
             shown = "; ".join(f"{s} holds {', '.join(map(repr, values)) or 'nothing'}" for s, values in held.items())
-            self.problems.append(f"{name}: `where` keeps none of {count.read} rows: {shown}")
+            self.problems.append(f"{name}: `where` keeps none of {count.read:,} rows: {shown}")
 
     def _evidence(self, name: str, column: Column, rows: int) -> str:
         return unreadable(self.engine, self.sources[name], self.readings[name], column, rows, self.root)

@@ -62,10 +62,12 @@ def _contradictions(engine: Engine, copies: ir.Table, identifier: str, reading: 
     if not first:
         return []
     names = {k.stored: k.name for k in reading.read}
+    several = engine.count(differing)
+    which, them = ("one value", "one") if several == 1 else (f"{several:,} values", "one of each")
     shown = [_shown(engine, copies, identifier, row, contents, names) for row in first]
     return [
-        f"{reading.logical.name}: {engine.count(differing)} values of {identifier} stand for rows with different "
-        f"contents: {'; '.join(shown)}. Mend the file, or leave one of them out with `where`"
+        f"{reading.logical.name}: {which} of {identifier} stand{'s' if several == 1 else ''} for rows with different "
+        f"contents: {'; '.join(shown)}. Mend the file, or leave {them} out with `where`"
     ]
 
 

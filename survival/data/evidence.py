@@ -58,7 +58,7 @@ def unreadable(engine: Engine, source: Source, reading: Reading, column: Column,
     called = reading.columns[column.name]
     name = column.name if called == column.name else f"{column.name} (column {called!r})"
     way = _way_out(reading, column, [r["_raw"] for r in found])
-    return f"{rows} {plural} an unreadable {name}: {shown}; expected {_expected(reading, column)}{way}"
+    return f"{rows:,} {plural} an unreadable {name}: {shown}; expected {_expected(reading, column)}{way}"
 
 
 def _quoted(raw: str) -> str:

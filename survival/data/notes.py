@@ -52,7 +52,7 @@ def _set_aside(check: Check, customers: ir.Table) -> Iterator[Finding]:
                 "empty-table", "warning", name, f"{name}: the source has no rows; nothing is known from it", "0"
             )
         elif count.lost > _TOO_MANY * count.meant:
-            why = ", ".join(f"{n} {c.REASONS[code]}" for code, n in _lost(count))
+            why = ", ".join(f"{n:,} {c.REASONS[code]}" for code, n in _lost(count))
             who = ""
             if count.reasons.get(c.UNKNOWN) and name in check.sources:
                 who = f". {strangers(check.engine, check.sources[name], check.readings[name], customers)}"
@@ -60,7 +60,8 @@ def _set_aside(check: Check, customers: ir.Table) -> Iterator[Finding]:
                 "set-aside",
                 "warning",
                 name,
-                f"{name}: {count.lost} of {count.meant} rows are set aside ({count.lost / count.meant:.1%}): {why}{who}. "
+                f"{name}: {count.lost:,} of {count.meant:,} rows {'is' if count.lost == 1 else 'are'} set aside "
+                f"({count.lost / count.meant:.1%}): {why}{who}. "
                 "See ledger.csv; mend the source, or say with `where` which rows are meant",
                 f"{count.lost / count.meant:.1%} of rows",
             )
@@ -80,7 +81,7 @@ def _entries(check: Check, customers: ir.Table, from_day: int | None) -> Iterato
             "late-entry",
             "note",
             "customers",
-            f"{late} of {total} customers signed up before observed.from ({_day(from_day)}): they are at risk only from "
+            f"{late:,} of {total:,} customers signed up before observed.from ({_day(from_day)}): they are at risk only from "
             "then on (after the warm-up), and those who left earlier are not in the data",
             f"{late / total:.1%} of customers",
         )
@@ -102,9 +103,9 @@ def _late_logs(
                 "log-starts-late",
                 "warning" if name in _STEADY else "note",
                 name,
-                f"{name}: the first row is dated {_day(first)}, {first - since} days after {what} ({_day(since)}). If the "
+                f"{name}: the first row is dated {_day(first)}, {first - since:,} days after {what} ({_day(since)}). If the "
                 f"log began then, customers of before enter late: set observed.from to {_day(first)} or later",
-                f"{first - since} days",
+                f"{first - since:,} days",
             )
 
 
@@ -139,7 +140,7 @@ def _mixed(check: Check, customers: ir.Table) -> Iterator[Finding]:
                 f"{name} holds numbers in {row['numbers']:,} rows and text such as {row['one']!r} in {row['text']:,}: it is read as "
                 "text, and a formula would compare every number as a level of its own. Mend those rows, or leave them out with "
                 f"`where`{_or_nulls(name, row['one'])}",
-                f"{row['text']} of {row['text'] + row['numbers']} values",
+                f"{row['text']:,} of {row['text'] + row['numbers']:,} values",
             )
 
 

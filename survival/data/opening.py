@@ -249,10 +249,10 @@ def _nobody(check: Check) -> list[str]:
     if count.used or (check.derive_from is not None and check.problems):  # what they derive from has said why
         return []
     why = (
-        ", ".join(f"{n} {c.REASONS[code]}" for code, n in sorted(count.reasons.items()) if n)
+        ", ".join(f"{n:,} {c.REASONS[code]}" for code, n in sorted(count.reasons.items()) if n)
         or "the source has no rows"
     )
-    return [f"customers: nobody is left of {count.read} rows: {why}"]
+    return [f"customers: nobody is left of {count.read:,} rows: {why}"]
 
 
 def _raise(problems: list[str]) -> None:

@@ -287,10 +287,10 @@ def _findings(tail: Tail, horizon: float) -> list[Finding]:
         )
     elif horizon > tail.splice:
         message = (
-            f"beyond day {tail.splice:g} retention is extrapolated by the {tail.chosen.name} model, which was off by "
-            f"{100 * tail.chosen.error:.1f} points of retention on average after day {tail.cut:g} when fitted up to it. "
+            f"beyond day {tail.splice:,g} retention is extrapolated by the {tail.chosen.name} model, which was off by "
+            f"{100 * tail.chosen.error:.1f} points of retention on average after day {tail.cut:,g} when fitted up to it. "
             f"Intervals there span {len(tail.rivals)} of {len(tail.candidates)} models, which the time after the cut does not tell "
             "apart, and hold only if one of them does"
         )
-        notes.append(Finding("extrapolated", "note", label, message, f"day {tail.splice:g} to {horizon:g}"))
+        notes.append(Finding("extrapolated", "note", label, message, f"day {tail.splice:,g} to {horizon:,g}"))
     return notes

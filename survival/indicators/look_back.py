@@ -74,7 +74,7 @@ def unbounded(indicators: Mapping[str, Indicator], late: int) -> tuple[Finding, 
             "unbounded-look-back",
             "warning",
             name,
-            f"{name} ({indicator.kind}) looks back without limit, and {late} customers signed up before observed.from: "
+            f"{name} ({indicator.kind}) looks back without limit, and {late:,} customers signed up before observed.from: "
             "what happened to them before the log started is not in it, however long the warm-up.",
             f"late={late}",
         )
