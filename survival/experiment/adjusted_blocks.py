@@ -10,12 +10,13 @@ import pandas as pd
 from survival.cohorts import COHORT
 from survival.experiment.adjusted import Adjusted, adjusted_of, at_tenures, curve_rows
 from survival.experiment.comparisons import ADJUSTED_BY, ALPHA, MARK
+from survival.experiment.curve_figures import share_options, tenure_options
 from survival.experiment.models import Models
 from survival.experiment.samples import under
 from survival.experiment.study import Study
 from survival.plot.adjusted import adjusted_retention
+from survival.plot.curve_options import options_of
 from survival.plot.numbers import confidence, count, decimal, p_phrase, percent_with_interval
-from survival.plot.style import tenure_ticks
 from survival.report.curve_titles import adjusted_title
 from survival.report.diagnostics_captions import sample
 from survival.report.document import Block, Bullets, Figure, Section, Table
@@ -42,7 +43,8 @@ def adjusted_blocks(study: Study, name: str) -> list[Block]:
     study.used("adjusted-weights" if made.curves.method == "marginal" else "adjusted")
     slug, frame, at = study.slug(name), curve_rows(made), at_tenures(study, made)
     longest = max(curve.end for curve in made.curves.crude.curves)
-    at_risk = made.curves.crude.numbers_at_risk(tenure_ticks(longest)).rename(columns={"by": "group"})
+    axis = options_of(**tenure_options(study))
+    at_risk = made.curves.crude.numbers_at_risk(axis.ticks(axis.horizon(longest))).rename(columns={"by": "group"})
     groups = _groups(study, made)
     return [
         Figure(
@@ -52,11 +54,12 @@ def adjusted_blocks(study: Study, name: str) -> list[Block]:
             alt=f"Retention curves by {groups} under {name}, as observed and adjusted for {_covariates(study)}; the table has the numbers.",
             figure=adjusted_retention(
                 frame[["group", "curve", "tenure", "retention", "ci_lower", "ci_upper"]],
-                at_risk,
+                at_risk if "at_risk" in study.config.retention.figure.rows else None,
                 by="group",
                 ordered=study.ordered and made.curves.by == COHORT,
                 horizon=longest,
                 adjusted_for=_covariates(study),
+                **share_options(study),
             ),
             source=(f"adjusted_retention_{slug}",),
         ),

@@ -12,6 +12,7 @@ import pandas as pd
 from survival.errors import EstimationError
 from survival.estimate.design import formula_variables, term_variables
 from survival.estimate.wald import terms_are_zero
+from survival.experiment.curve_figures import share_options
 from survival.experiment.models import Models
 from survival.experiment.samples import under
 from survival.experiment.study import Study
@@ -57,7 +58,8 @@ def _of_one(study: Study, made: Models, name: str) -> list[Block]:
             title=under(study, made.definition, predicted_title(at, label, _term_p(study, made, name))),
             caption=_caption(study, made, held),
             alt=f"Predicted retention by {label} under {made.definition}; the table has the numbers.",
-            figure=draw(shown[["covariate", "value", "tenure", "retention", "ci_lower", "ci_upper"]], label=label, title=label),
+            figure=draw(shown[["covariate", "value", "tenure", "retention", "ci_lower", "ci_upper"]], label=label, title=label,
+                        **share_options(study)),
             source=(table,),
         ),
         Table(f"{table}_at", f"Predicted retention by {label}, {made.definition}", at.assign(definition=made.definition)[COLUMNS],

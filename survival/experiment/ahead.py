@@ -14,6 +14,7 @@ from survival.estimate.kaplan_meier import kaplan_meier
 from survival.estimate.landmark import landmark
 from survival.estimate.rank_tests import rank_test
 from survival.estimate.rmst import rmst
+from survival.experiment.curve_figures import share_options
 from survival.experiment.samples import sample_of, under
 from survival.experiment.study import Study
 from survival.findings import Finding
@@ -124,7 +125,7 @@ def _conditional_blocks(study: Study, name: str, curves: pd.DataFrame, at: pd.Da
             f"reached it.{_bands_said(study, name, curves)} A later curve that falls more slowly: "
             "those who have stayed longer leave more slowly.",
             alt=f"Retention curves under {name} from each tenure reached; the numbers are in the table.",
-            figure=conditional_retention(curves),
+            figure=conditional_retention(curves, **share_options(study)),
             source=(source,),
         ),
         Table(f"conditional_{slug}", f"Retention given still here, {name}", at, shown, notes=(note,)),
@@ -136,7 +137,7 @@ def _conditional_blocks(study: Study, name: str, curves: pd.DataFrame, at: pd.Da
 def _bands_said(study: Study, name: str, curves: pd.DataFrame) -> str:
     """The level and kind of the bands, and what their variance is; nothing where there are none."""
     kind = study.config.retention.interval
-    if kind == "none" or curves["given"].nunique() > MOST_BANDS:
+    if "none" in (kind, study.config.retention.figure.band) or curves["given"].nunique() > MOST_BANDS:
         return ""
     variance = "variance by customer" if study.several_spells(name) else "Greenwood's variance"
     return f" Bands: pointwise {confidence(study.config.level)} {kind} intervals, {variance}."

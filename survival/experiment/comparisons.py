@@ -13,6 +13,7 @@ from survival.estimate.adjustments import adjusted
 from survival.estimate.areas import RestrictedMeans
 from survival.estimate.curves import Curves
 from survival.estimate.rmst import rmst as restricted_means
+from survival.experiment.curve_figures import tenure_options
 from survival.experiment.problems import listing, suggestion
 from survival.experiment.samples import sizes_of_cohorts, under
 from survival.experiment.study import Study
@@ -215,7 +216,7 @@ def _whole_curve(study: Study, name: str) -> list[Block]:
             f"{level} interval at each tenure. Light: the {level} band that holds the whole difference (Parzen, Wei and Ying 1997). The "
             "bar on the zero line: where the band leaves 0 outside.",
             alt=f"Difference of the retention curves of {b} and {a} under {name} over tenure; the numbers are in the table of that name.",
-            figure=retention_difference(made),
+            figure=retention_difference(made, **tenure_options(study)),
             source=(table,),
         ),
         Table(table, f"Retention of {b} minus that of {a}, {name}", made, shown=False),

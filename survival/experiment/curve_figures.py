@@ -24,6 +24,17 @@ def axis_options(study: Study) -> dict[str, Any]:
     return {"rows": how.rows, "unit": how.unit, "breaks": how.breaks, "until": how.until, "scale": how.scale}
 
 
+def tenure_options(study: Study) -> dict[str, Any]:
+    """The axis of tenure of every figure over tenure: unit, breaks, until."""
+    return {key: value for key, value in axis_options(study).items() if key in ("unit", "breaks", "until")}
+
+
+def share_options(study: Study) -> dict[str, Any]:
+    """The same and the axis of shares, and whether there are bands: they are pointwise where no other kind is offered."""
+    how = study.config.retention.figure
+    return {**tenure_options(study), "scale": how.scale, "band": "none" if how.band == "none" else "pointwise"}
+
+
 def band_kind(study: Study) -> Literal["equal-precision", "hall-wellner"]:
     """Of bands that hold the whole curve: as `retention.bands` says, else equal precision."""
     kind = study.config.retention.bands

@@ -104,7 +104,7 @@ def _note(study: Study, name: str, found: Calendar, trend: RateTrend | None) -> 
             f"up to {count(unknown)} customers at the start of a month have a subscription without mrr: they are not in "
             "the revenue rates"
         )
-        notes.append(Finding("unknown-mrr", "note", name, message, f"{unknown} customers"))
+        notes.append(Finding("unknown-mrr", "note", name, message, counted(unknown, "customer")))
     study.note(notes, about=name)
 
 

@@ -16,6 +16,7 @@ from survival.experiment.curve_figures import (
     medians,
     options_said,
     printed_tests,
+    tenure_options,
     whole_bands,
 )
 from survival.experiment.retention_numbers import (
@@ -236,7 +237,9 @@ def _bands(study: Study, name: str) -> list[Block]:
             f"{study.config.retention.interval} intervals (Greenwood). Lines: the {words} band, inside which the whole "
             "curve lies with that confidence, drawn where it holds. Bands that overlap do not show that two curves are the same.",
             alt=f"Retention curves under {name} with simultaneous bands; the numbers are in the table.",
-            figure=simultaneous_band(frame, by="cohort"),
+            figure=simultaneous_band(
+                frame, by="cohort", **tenure_options(study), scale=study.config.retention.figure.scale
+            ),
             source=(table,),
         ),
         Table(table, f"Bands of whole curves, {name}", frame.assign(definition=name), shown=False),

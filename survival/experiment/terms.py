@@ -12,6 +12,7 @@ from survival.estimate.churn_rate import exact_interval
 from survival.estimate.piecewise import MONTH, piecewise_hazard
 from survival.estimate.recurrent import mean_cumulative_count, stay_curves
 from survival.estimate.revenue import RevenueRetention, revenue_retention
+from survival.experiment.curve_figures import curve_options, medians, options_said, share_options, tenure_options
 from survival.experiment.samples import under
 from survival.experiment.study import Study
 from survival.findings import Finding
@@ -20,7 +21,6 @@ from survival.plot.numbers import confidence, count, counted, decimal, p_value, 
 from survival.plot.piecewise import piecewise_hazard as draw_pieces
 from survival.plot.retention import bands_drawn, retention_curves
 from survival.plot.revenue import revenue_retention_curves
-from survival.plot.style import tenure_ticks
 from survival.report.curve_titles import departures_title, revenue_title, stays_title
 from survival.report.document import Block, Figure, Table
 
@@ -67,7 +67,10 @@ def _revenue(study: Study, name: str, stays: pd.DataFrame) -> list[Block]:
     if unknown:
         of = f"{count(unknown)} of {count(len(stays))} {_who(study, name)}"
         message = f"{of} began without a known mrr: they are not in revenue retention"
-        study.note([Finding("unknown-mrr", "note", "revenue retention", message, f"{unknown} customers")], about=name)
+        study.note(
+            [Finding("unknown-mrr", "note", "revenue retention", message, counted(unknown, _who(study, name)[:-1]))],
+            about=name,
+        )
     interval = study.config.retention.interval
     given = {"customer": "customer", "spell": "spell", "level": study.config.level, "interval": interval}
     study.used("revenue")
@@ -90,7 +93,7 @@ def _revenue(study: Study, name: str, stays: pd.DataFrame) -> list[Block]:
         caption=f"{_known_of(study, name, known)} Kaplan-Meier curves of these and of the monthly recurring revenue they began with; "
         f"{confidence(study.config.level)} {interval} intervals, variance by customer. Revenue above customers: those who leave pay less.",
         alt=f"Retention curves of customers and of revenue under {name}; the numbers are in the table.",
-        figure=revenue_retention_curves(made.tidy()),
+        figure=revenue_retention_curves(made.tidy(), **share_options(study)),
         source=(f"revenue_retention_curves_{slug}",),
     )
     return [
@@ -250,7 +253,7 @@ def _of_stays(stays: pd.DataFrame) -> str:
 
 def _stay_bands(study: Study, groups: int) -> str:
     kind = study.config.retention.interval
-    if kind == "none" or not bands_drawn(groups, ordered=True):
+    if "none" in (kind, study.config.retention.figure.band) or not bands_drawn(groups, ordered=True):
         return ""
     return f"; pointwise {confidence(study.config.level)} {kind} bands, variance by customer"
 
@@ -298,7 +301,7 @@ def _returns(study: Study, name: str) -> list[Block]:
             caption=f"{_of_stays(stays)} Mean number of departures of a customer who is present (mean cumulative count), by tenure since "
             f"the first signup; pointwise {confidence(level)} band, variance by customer.",
             alt=f"Mean cumulative count of departures under {name}; the numbers are in the table.",
-            figure=mean_counts(table),
+            figure=mean_counts(table, **tenure_options(study)),
             source=(f"departures_{slug}",),
         ),
         Table(
@@ -314,10 +317,15 @@ def _returns(study: Study, name: str) -> list[Block]:
             title=under(study, name, stays_title(curves.at(list(study.config.retention.at)))),
             caption=f"{_of_stays(stays)} Kaplan-Meier retention from the start of each stay{_stay_bands(study, len(curves.groups))}. Later "
             "stays are of customers who left and came back within what was observed; they do not show that a return "
-            "changes how long one stays.",
+            f"changes how long one stays. {options_said(study)}".strip(),
             alt=f"Retention curves of first, second and later stays under {name}; the numbers are in the table.",
             figure=retention_curves(
-                frame, curves.numbers_at_risk(tenure_ticks(longest)), by="by", ordered=True, horizon=longest
+                frame,
+                by="by",
+                ordered=True,
+                horizon=longest,
+                medians=medians(study, [(name, curves)], "by"),
+                **curve_options(study, None, "by"),
             ),
             source=(f"stays_{slug}",),
         ),

@@ -13,9 +13,11 @@ from matplotlib.lines import Line2D
 
 from survival.plot import style
 from survival.plot.curve import Curve, curves_of, draw_curve
+from survival.plot.curve_options import CurveOptions, options_of
 from survival.plot.direct_labels import direct_labels
 from survival.plot.numbers import count, decimal
 from survival.plot.retention import BANDS_UP_TO, retention_curves
+from survival.plot.risk_table import Block, shown_ticks
 from survival.plot.style import Drawing
 
 OBSERVED, ADJUSTED = "observed", "adjusted"
@@ -36,23 +38,32 @@ def adjusted_retention(
     adjusted_for: str = "",
     title: str = "",
     ylabel: str = "Customers retained",
+    unit: str | None = None,
+    breaks: float | Sequence[float] | None = None,
+    until: float | None = None,
+    band: str = "pointwise",
+    scale: str = "percent",
 ) -> Drawing:
     """Draw the curves of groups as observed and adjusted: side by side, or for many groups a panel each with both.
 
     `curves`: columns `by`, curve (`observed` or `adjusted`), tenure (days), retention, ci_lower, ci_upper (NA ends a curve).
-    `at_risk`: columns `by`, tenure, at_risk, the numbers at risk start <= t < stop.
+    `at_risk`: columns `by`, tenure, at_risk, the numbers at risk start <= t < stop; its tenures become the ticks.
     `adjusted_for`: words above the adjusted curves, such as `plan and country`. Groups keep the order of the frame.
+    `unit`, `breaks`, `until`, `band` (pointwise or none), `scale`: as in `retention_curves`.
     """
+    how = options_of(unit, breaks, until, band=band, scale=scale)
     known = curves[curves["retention"].notna()] if len(curves) else curves
     groups = style.groups_in_order(known[by]) if len(known) else []
     if not groups:
         return style.message("Nobody was at risk: there is no curve to draw.")
-    horizon = float(known["tenure"].max() if horizon is None else horizon)
+    horizon = how.horizon(float(known["tenure"].max() if horizon is None else horizon))
     pair = [_curves(known, kind, by, groups, ordered, horizon) for kind in (OBSERVED, ADJUSTED)]
     heads = ["As observed", f"Adjusted for {adjusted_for}" if adjusted_for else "Adjusted"]
     many = len(groups) > TOGETHER_UP_TO
-    numbers = _numbers(at_risk, by, groups, horizon, 5 if many else 6)
-    return (_panels if many else _side_by_side)(pair, groups, numbers, horizon, heads, title, ylabel)
+    numbers = _numbers(
+        at_risk, by, groups, horizon, 5 if many else 6, how, _panel_size(len(groups))[1][0] if many else WIDTH
+    )
+    return (_panels if many else _side_by_side)(pair, groups, numbers, horizon, heads, title, ylabel, how)
 
 
 def _curves(
@@ -74,21 +85,32 @@ def _curves(
 
 
 def _numbers(
-    at_risk: pd.DataFrame | None, by: str, groups: Sequence[Any], horizon: float, most: int
+    at_risk: pd.DataFrame | None,
+    by: str,
+    groups: Sequence[Any],
+    horizon: float,
+    most: int,
+    how: CurveOptions,
+    width: float,
 ) -> tuple[np.ndarray, list[list[str]]] | None:
     """The risk table as text: its tenures, and a row a group."""
     if at_risk is None or not len(at_risk):
         return None
     tenures = np.unique(at_risk["tenure"].to_numpy(float))
     tenures = tenures[tenures <= 1.01 * horizon]
-    ticks = tenures[:: max(1, math.ceil(len(tenures) / most))]
     known = {(g, float(t)): n for g, t, n in zip(at_risk[by], at_risk["tenure"], at_risk["at_risk"])}
-    return ticks, [[count(known[g, t]) if (g, t) in known else "" for t in map(float, ticks)] for g in groups]
+    cells = [[count(known[g, t]) if (g, t) in known else "" for t in map(float, tenures)] for g in groups]
+    if how.unit is None and how.breaks is None:
+        kept = np.arange(0, len(tenures), max(1, math.ceil(len(tenures) / most)))
+    else:
+        block = Block("at_risk", tuple(map(tuple, cells)))
+        kept = shown_ticks([block], tenures, how.written(tenures), width, max(horizon, float(tenures.max(initial=0))))
+    return tenures[kept], [[line[i] for i in kept] for line in cells]
 
 
 def _side_by_side(
     pair: list[dict[str, Curve]], groups: Sequence[Any], numbers: Any, horizon: float, heads: list[str], title: str,
-    ylabel: str,
+    ylabel: str, how: CurveOptions,
 ) -> Drawing:  # fmt: skip
     names = [style.shorten(str(g), 1.5) for g in groups]
     widest = max(map(style.text_width, names))
@@ -96,12 +118,15 @@ def _side_by_side(
     margin = widest + 0.42
     under = 0.72 + ROW * len(groups) + 0.1 if numbers else 0.66
     figure = style.new_figure(left + 2 * (WIDTH + margin) + 0.1, under + HEIGHT + (0.62 if title else 0.36))
-    ticks = numbers[0] if numbers else style.tenure_ticks(horizon, 6)
+    ticks = numbers[0] if numbers else how.ticks(horizon, 6)
     last = max(horizon, float(ticks.max(initial=0)))
     for i, (curves, head) in enumerate(zip(pair, heads)):
         axes = style.axes_in_inches(figure, left + i * (WIDTH + margin), under, WIDTH, HEIGHT)
-        _one(axes, curves, dict(zip(map(str, groups), names)), last, len(groups))
-        style.tenure_axis(axes, ticks, days_below=False)
+        _one(axes, curves, dict(zip(map(str, groups), names)), last, len(groups), how)
+        if numbers:
+            how.draw_axis(axes, ticks, ticks, days_below=False)
+        else:
+            how.fitted_axis(axes, horizon, WIDTH, most=6, days_below=False)
         if i:
             axes.set_yticklabels([])
         else:
@@ -115,10 +140,12 @@ def _side_by_side(
     return figure
 
 
-def _one(axes: Axes, curves: dict[str, Curve], names: dict[str, str], last: float, groups: int) -> None:
+def _one(
+    axes: Axes, curves: dict[str, Curve], names: dict[str, str], last: float, groups: int, how: CurveOptions
+) -> None:
     for curve in curves.values():
-        draw_curve(axes, curve, band=groups <= BANDS_UP_TO)
-    style.percent_axis(axes)
+        draw_curve(axes, curve, band=how.band != "none" and groups <= BANDS_UP_TO)
+    style.percent_axis(axes, scale=how.scale)
     axes.set_xlim(0, last if last > 0 else 1)
     if groups > 1:
         direct_labels(axes, list(curves.values()), [names[label] for label in curves], WIDTH)
@@ -150,15 +177,15 @@ def _risk_table(
 
 def _panels(
     pair: list[dict[str, Curve]], groups: Sequence[Any], numbers: Any, horizon: float, heads: list[str], title: str,
-    ylabel: str,
+    ylabel: str, how: CurveOptions,
 ) -> Drawing:  # fmt: skip
     shown = [str(g) for g in groups[:MOST]]
-    columns, panel = (3, (2.35, 1.6)) if len(shown) <= 9 else (4, (1.85, 1.35))
+    columns, panel = _panel_size(len(shown))
     gap_x, gap_y, left, top = 0.3, 0.72 if numbers else 0.5, 0.95, 0.62 if title else 0.32
     rows, bottom = math.ceil(len(shown) / columns), 1.2 if numbers else 0.98
     size = left + columns * (panel[0] + gap_x) - gap_x + 0.25, bottom + rows * (panel[1] + gap_y) - gap_y + top
     figure = style.new_figure(*size)
-    ticks = numbers[0] if numbers else style.tenure_ticks(horizon, 5)
+    ticks = numbers[0] if numbers else how.ticks(horizon, 5)
     observed, adjusted = pair
     for i, name in enumerate(shown):
         r, c = divmod(i, columns)
@@ -173,17 +200,27 @@ def _panels(
         if name in adjusted:
             a = adjusted[name]
             plain = Curve("adjusted", a.tenure, a.retention, a.lower, a.upper, style.NOMINAL[2], "solid")
-            draw_curve(axes, plain, solid=True, width=2.6)  # still seen where the observed one lies on it
-        style.percent_axis(axes)
+            draw_curve(
+                axes, plain, band=how.band != "none", solid=True, width=2.6
+            )  # still seen where the observed one lies on it
+        style.percent_axis(axes, scale=how.scale)
         axes.set_xlim(0, max(horizon, float(ticks.max(initial=0))) or 1)
-        style.tenure_axis(axes, ticks, label=False, days_below=False)
+        if numbers:
+            how.draw_axis(axes, ticks, ticks, label=False, days_below=False)
+        else:
+            how.fitted_axis(axes, horizon, panel[0], most=5, label=False, days_below=False)
         axes.set_title(style.shorten(name, panel[0], 9, "bold"), fontsize=9, pad=4)
         if c:
             axes.set_yticklabels([])
         if numbers:
             _under(axes, ticks, numbers[1][i], label=c == 0)
-    _words(figure, ticks, heads, title, ylabel, left, len(groups), numbers is not None)
+    _words(figure, how.axis_words(ticks), heads, title, ylabel, left, len(groups), numbers is not None)
     return figure
+
+
+def _panel_size(groups: int) -> tuple[int, tuple[float, float]]:
+    """Panels beside each other, and their width and height (inches)."""
+    return (3, (2.35, 1.6)) if groups <= 9 else (4, (1.85, 1.35))
 
 
 def _under(axes: Axes, ticks: np.ndarray, cells: Sequence[str], *, label: bool) -> None:
@@ -201,12 +238,10 @@ def _under(axes: Axes, ticks: np.ndarray, cells: Sequence[str], *, label: bool) 
 
 
 def _words(
-    figure: Drawing, ticks: np.ndarray, heads: list[str], title: str, ylabel: str, left: float, groups: int, table: bool
+    figure: Drawing, axis: str, heads: list[str], title: str, ylabel: str, left: float, groups: int, table: bool
 ) -> None:
     w, h = figure.get_size_inches()
-    text = "Tenure in months of 30.4375 days" if style.by_month(ticks) else "Tenure in days"
-    text += "; below: number at risk" if table else ""
-    figure.text(left / w, 0.52 / h, text)
+    figure.text(left / w, 0.52 / h, axis + ("; below: number at risk" if table else ""))
     missing = f". Not shown: the last {groups - MOST} of {groups}" if groups > MOST else ""
     keys: tuple[tuple[float, str, Any, float], ...] = (
         (left, style.NOMINAL[2], "solid", 2.6),
@@ -232,11 +267,16 @@ def partial_effects(
     horizon: float | None = None,
     title: str = "",
     ylabel: str = "Predicted retention",
+    unit: str | None = None,
+    breaks: float | Sequence[float] | None = None,
+    until: float | None = None,
+    band: str = "pointwise",
+    scale: str = "percent",
 ) -> Drawing:
     """Draw the frame of `fit.partial_effects`: a curve with its band for each value of the covariate, named beside it.
 
     `effects`: columns covariate, value, tenure (days), retention, ci_lower, ci_upper. `label`: what the covariate is called, by
-    default its name. Numbers are taken as ordered, and have a sequential palette.
+    default its name. Numbers are taken as ordered, and have a sequential palette. `unit` to `scale`: as in `retention_curves`.
     """
     if not len(effects):
         return style.message("There is no value to draw.")
@@ -248,5 +288,5 @@ def partial_effects(
     ]
     return retention_curves(
         shown.assign(value=values), by="value", ordered=bool(number), horizon=horizon, title=title or f"By {name}", ylabel=ylabel,
-        layout="together",
+        layout="together", unit=unit, breaks=breaks, until=until, band=band, scale=scale,
     )  # fmt: skip

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from survival.plot import style
+from survival.plot.curve_options import options_of
 from survival.plot.style import Drawing
 
 MOST, ACROSS = 16, 4
@@ -20,17 +23,22 @@ def simultaneous_band(
     horizon: float | None = None,
     title: str = "",
     ylabel: str = "Customers retained",
+    unit: str | None = None,
+    breaks: float | Sequence[float] | None = None,
+    until: float | None = None,
+    scale: str = "percent",
 ) -> Drawing:
     """Draw `Curves.band().tidy`-like frames, one panel a group (up to sixteen, four in a row).
 
     `band`: columns `by`, tenure (days), retention, ci_lower, ci_upper, band_lower, band_upper. The pointwise interval is
-    filled; the limits of the band are thin lines, only where it holds.
+    filled; the limits of the band are thin lines, only where it holds. `unit`, `breaks`, `until`, `scale`: as in `retention_curves`.
     """
+    how = options_of(unit, breaks, until, scale=scale)
     groups = style.groups_in_order(band[by]) if len(band) else []
     if not groups:
         return style.message("Nobody was at risk: there is no curve to draw.")
     shown = groups[:MOST]
-    horizon = float(band["tenure"].max() if horizon is None else horizon)
+    horizon = how.horizon(float(band["tenure"].max() if horizon is None else horizon))
     wide, high, gap = (
         (5.6, 3.0, 0.4) if len(shown) == 1 else (3.0, 2.3, 0.35) if len(shown) <= ACROSS else (2.1, 1.5, 0.3)
     )
@@ -43,10 +51,12 @@ def simultaneous_band(
         corner = left + column * (wide + gap), bottom + (rows - 1 - row) * (high + between)
         axes = style.axes_in_inches(figure, *corner, wide, high)
         _panel(axes, band[band[by] == group], style.colours(len(shown))[number] if rows == 1 else style.NOMINAL[0])
-        style.percent_axis(axes)
+        style.percent_axis(axes, scale=how.scale)
         axes.set_xlim(0, horizon)
-        ticks = style.tenure_ticks(horizon, 9 if len(shown) == 1 else 6 if rows == 1 else 5)
-        style.tenure_axis(axes, ticks, label=column == 0 and row == rows - 1, days_below=row == rows - 1)
+        most = 9 if len(shown) == 1 else 6 if rows == 1 else 5
+        how.fitted_axis(
+            axes, horizon, wide, most=most, label=column == 0 and row == rows - 1, days_below=row == rows - 1
+        )
         if column:
             axes.set_yticklabels([])
         elif row == rows // 2:

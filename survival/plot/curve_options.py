@@ -15,6 +15,7 @@ from survival.errors import ArgumentError
 from survival.plot import style
 from survival.plot.numbers import DAYS_PER_MONTH, decimal
 from survival.plot.readings import tell
+from survival.plot.risk_table import shown_ticks
 
 ROWS = ("at_risk", "churned", "censored")
 UNITS = {"days": 1.0, "months": DAYS_PER_MONTH, "years": 365.25}  # days
@@ -97,6 +98,18 @@ class CurveOptions:
         if label:
             axes.set_xlabel(_WORDS[self.unit])
 
+    def fitted_axis(
+        self, axes: Axes, horizon: float, width: float, *, most: int = 9, label: bool = True, days_below: bool = True
+    ) -> np.ndarray:
+        """Draw the axis of tenure with as many of its ticks as `width` inches have room for, and return these (days)."""
+        every = self.ticks(horizon, most)
+        kept = every
+        if self.unit is not None or self.breaks is not None:
+            last = max(horizon, float(every.max(initial=0)))
+            kept = every[shown_ticks([], every, self.written(every), width, last)]
+        self.draw_axis(axes, kept, every, label=label, days_below=days_below)
+        return kept
+
     def written(self, tenures: Sequence[float] | np.ndarray) -> list[str]:
         """Tenures in days as numbers of the unit, all with the same decimals."""
         values = np.asarray(tenures, dtype=float) / self.days
@@ -115,6 +128,22 @@ class CurveOptions:
         if self.unit is not None:
             return _WORDS[self.unit].replace("(", "in ").replace(")", "").replace("  ", " ")
         return "Tenure in months of 30.4375 days" if style.by_month(ticks) else "Tenure in days"
+
+
+def options_of(
+    unit: str | None = None,
+    breaks: float | Sequence[float] | None = None,
+    until: float | None = None,
+    *,
+    rows: Sequence[str] = (),
+    band: str = "pointwise",
+    censor_marks: bool = False,
+    scale: str = "percent",
+) -> CurveOptions:
+    """The options as the arguments of a figure have them: `rows` and `breaks` as one or several."""
+    steps = breaks if breaks is None or isinstance(breaks, int | float) else tuple(breaks)
+    asked = (rows,) if isinstance(rows, str) else tuple(rows)
+    return CurveOptions(asked, unit, steps, until, band, censor_marks, scale)
 
 
 def _every(step: float, horizon: float, what: str) -> np.ndarray:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from survival.plot import style
+from survival.plot.curve_options import options_of
 from survival.plot.style import Drawing
 
 MOST = 6
@@ -22,11 +25,16 @@ def mean_counts(
     horizon: float | None = None,
     title: str = "",
     ylabel: str = "Departures per customer, mean",
+    unit: str | None = None,
+    breaks: float | Sequence[float] | None = None,
+    until: float | None = None,
 ) -> Drawing:
     """Draw mean cumulative counts as steps with their bands, up to six groups.
 
     `frame`: columns `by`, tenure (days), mean_count, ci_lower, ci_upper (as `MeanCounts.tidy`).
+    `unit`, `breaks`, `until`: of the axis of tenure, as in `retention_curves`.
     """
+    how = options_of(unit, breaks, until)
     if len(frame) == 0:
         return style.message("Nobody was observed: there is nothing to count.")
     groups = style.groups_in_order(frame[by])
@@ -36,7 +44,7 @@ def mean_counts(
     right = 0.35 if alone else max(map(style.text_width, labels)) + 0.4
     figure = style.new_figure(0.85 + 5.4 + right, 3.0 + 0.7 + (0.42 if title else 0.28))
     axes = style.axes_in_inches(figure, 0.85, 0.7, 5.4, 3.0)
-    horizon = float(horizon if horizon is not None else frame["tenure"].max())
+    horizon = how.horizon(float(horizon if horizon is not None else frame["tenure"].max()))
     ends, top = [], 0.0
     dashes = ["solid"] * len(shown) if ordered else style.dashes(len(shown))
     for group, colour, dash in zip(shown, style.colours(len(shown), ordered=ordered), dashes):
@@ -59,7 +67,7 @@ def mean_counts(
     axes.set_ylim(0, high)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
     axes.grid(axis="y")
-    style.tenure_axis(axes, style.tenure_ticks(horizon))
+    how.fitted_axis(axes, horizon, 5.4)
     axes.set_ylabel(ylabel)
     axes.set_title(title, pad=10)
     if not alone:

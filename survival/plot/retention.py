@@ -12,7 +12,7 @@ from survival.errors import ArgumentError
 from survival.plot import risk_table, style
 from survival.plot.curve import Curve, curves_of, draw_curve
 from survival.plot.curve_notes import corner_text, lines_of_tests, median_lines, median_values
-from survival.plot.curve_options import CurveOptions
+from survival.plot.curve_options import CurveOptions, options_of
 from survival.plot.direct_labels import direct_labels
 from survival.plot.facets import facets
 from survival.plot.style import Drawing
@@ -61,10 +61,7 @@ def retention_curves(
     the curve wherever an observation ended. `scale`: percent, share. Raises ArgumentError for any other value.
     """
     asked = rows if rows is not None else ("at_risk",) if at_risk is not None and len(at_risk) else ()
-    steps = breaks if breaks is None or isinstance(breaks, int | float) else tuple(breaks)
-    how = CurveOptions(
-        (asked,) if isinstance(asked, str) else tuple(asked), unit, steps, until, band, censor_marks, scale
-    )
+    how = options_of(unit, breaks, until, rows=asked, band=band, censor_marks=censor_marks, scale=scale)
     _check(curves, how, bands)
     groups = style.groups_in_order(curves[by]) if len(curves) else []
     if not groups:

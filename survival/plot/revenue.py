@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 
 from survival.plot import style
 from survival.plot.curve import Curve, curves_of, draw_curve
+from survival.plot.curve_options import CurveOptions, options_of
 from survival.plot.style import Drawing
 
 MOST = 9
@@ -27,18 +28,25 @@ def revenue_retention_curves(
     horizon: float | None = None,
     title: str = "",
     ylabel: str = "Share retained",
+    unit: str | None = None,
+    breaks: float | Sequence[float] | None = None,
+    until: float | None = None,
+    band: str = "pointwise",
+    scale: str = "percent",
 ) -> Drawing:
     """Draw the two retention curves of each cohort with their bands, up to nine cohorts.
 
     `curves`: columns weighting (customers, revenue), `by`, tenure (days), retention, ci_lower, ci_upper (as
     `RevenueRetention.tidy`; NA ends a curve, and a band where it has no limits). Where revenue lies above customers, who
     leaves pays less than who stays. A cohort without revenue has the curve of its customers alone.
+    `unit`, `breaks`, `until`, `band` (pointwise or none), `scale`: as in `retention_curves`.
     """
+    how = options_of(unit, breaks, until, band=band, scale=scale)
     groups = style.groups_in_order(curves[by]) if len(curves) else []
     if not groups:
         return style.message("Nobody was at risk: there is no curve to draw.")
     shown = groups[:MOST]
-    horizon = float(curves["tenure"].max() if horizon is None else horizon)
+    horizon = how.horizon(float(curves["tenure"].max() if horizon is None else horizon))
     columns = min(3, len(shown))
     rows = math.ceil(len(shown) / columns)
     wide, tall = (5.4, 3.1) if len(shown) == 1 else (2.7, 1.9) if columns == 2 else (2.2, 1.6)
@@ -50,23 +58,27 @@ def revenue_retention_curves(
         r, c = divmod(i, columns)
         corner = (left + c * (wide + margin), bottom + (rows - 1 - r) * (tall + gap))
         axes = style.axes_in_inches(figure, *corner, wide, tall)
-        _panel(axes, curves[curves[by] == group], horizon, (wide, tall), few=len(shown) > 1)
+        ticks = _panel(axes, curves[curves[by] == group], horizon, (wide, tall), how, few=len(shown) > 1)
         if len(shown) > 1:
             axes.set_title(style.shorten(str(group), wide, 9, "bold"), fontsize=9, pad=4)
         if c:
             axes.set_yticklabels([])
-    _words(figure, groups, horizon, left, title, ylabel)
+    _words(figure, groups, how, ticks, horizon, left, title, ylabel)
     return figure
 
 
-def _panel(axes: Axes, frame: pd.DataFrame, horizon: float, size: tuple[float, float], *, few: bool) -> None:
+def _panel(
+    axes: Axes, frame: pd.DataFrame, horizon: float, size: tuple[float, float], how: CurveOptions, *, few: bool
+) -> np.ndarray:
+    """One cohort's pair of curves; returns the ticks of the axis (days)."""
     drawn = _pair(frame, horizon)
     for curve in drawn:
-        draw_curve(axes, curve)
-    style.percent_axis(axes)
+        draw_curve(axes, curve, band=how.band != "none")
+    style.percent_axis(axes, scale=how.scale)
     axes.set_xlim(0, horizon if horizon > 0 else 1)
-    style.tenure_axis(axes, style.tenure_ticks(horizon, 5 if few else 9), label=False, days_below=not few)
+    ticks = how.fitted_axis(axes, horizon, size[0], most=5 if few else 9, label=False, days_below=not few)
     _labels(axes, drawn, size)
+    return ticks
 
 
 def _labels(axes: Axes, drawn: Sequence[Curve], size: tuple[float, float]) -> None:
@@ -86,12 +98,13 @@ def _pair(frame: pd.DataFrame, horizon: float) -> list[Curve]:
     return curves_of(frame, "weighting", there, False, horizon)
 
 
-def _words(figure: Drawing, groups: Sequence[Any], horizon: float, left: float, title: str, ylabel: str) -> None:
+def _words(
+    figure: Drawing, groups: Sequence[Any], how: CurveOptions, ticks: np.ndarray, horizon: float, left: float, title: str, ylabel: str
+) -> None:  # fmt: skip
     width, height = figure.get_size_inches()
-    months = style.by_month(style.tenure_ticks(horizon, 5 if len(groups) > 1 else 9))
-    text = "Tenure in months of 30.4375 days" if months else "Tenure in days"
-    if len(groups) == 1 and horizon >= 60:
-        text += " (below: in days)" if months else " (below: in months)"
+    text = how.axis_words(ticks)
+    if how.unit is None and len(groups) == 1 and horizon >= 60:
+        text += " (below: in days)" if style.by_month(ticks) else " (below: in months)"
     figure.text(left / width, 0.36 / height, text)
     foot = "Revenue above customers: who leaves pays less than who stays. Expansion is not counted."
     if len(groups) > MOST:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from survival.plot import risk_table, style
 from survival.plot.curve import Curve
 from survival.plot.curve_notes import corner_text, median_lines, median_values
-from survival.plot.curve_options import CurveOptions
+from survival.plot.curve_options import CurveOptions, options_of
 from survival.plot.style import Drawing
 
 GROUND = "#f3f1ec"
@@ -46,8 +46,7 @@ def extrapolated_retention(
     if len(tails) == 0:
         return style.message("Nobody was at risk: there is no curve to draw.")
     asked = rows if rows is not None else ("at_risk",) if observed is not None else ()
-    steps = breaks if breaks is None or isinstance(breaks, int | float) else tuple(breaks)
-    how = CurveOptions((asked,) if isinstance(asked, str) else tuple(asked), unit, steps, until, band, False, scale)
+    how = options_of(unit, breaks, until, rows=asked, band=band, scale=scale)
     groups = style.groups_in_order(tails[by])
     shown = groups[:MOST]
     horizon = how.horizon(float(tails["tenure"].max()))
