@@ -14,6 +14,7 @@ from audit_companies import DAYS, Company, built, company, date, found, grave, o
 
 from survival import CohortSpec, cox, flows, kaplan_meier, parse_definition, spells, with_cohort
 from survival.audit import CATALOGUE, Case, audit, fading
+from survival.audit.covariates import few_events
 from survival.audit.ties import tie_share, ties
 from survival.churn import Cancellation
 from survival.episodes import episodes
@@ -258,7 +259,7 @@ def test_separation_constants_and_twins_are_found_before_any_fit() -> None:
         (separated,) = findings["separation"]
         assert separated.subject == "plan[T.lifetime]"
         days = int(made.stays[loyal].sum())
-        assert separated.figure.startswith(f"0 events of {days:,} days at = 1, {at_risk.churns} events")
+        assert separated.figure.startswith(f"0 churns in {days:,} days at 1, {at_risk.churns} churns")
         assert [f.subject for f in findings["constant-covariate"]] == ["never"]
         assert [f.subject for f in findings["collinear"]] == ["low, same"]
         # the fit says the same of what it cannot estimate
@@ -348,3 +349,9 @@ def test_every_finding_has_a_known_id_and_is_documented() -> None:
     assert (used | here) - set(CATALOGUE) == set()
     documented = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
     assert [id_ for id_ in sorted(here) if f"`{id_}`" not in documented] == []
+
+
+def test_counts_of_one_are_words_of_one() -> None:
+    (finding,) = few_events(1, 3, "model")
+    assert finding.message.startswith("1 churn for 3 coefficients: fewer than 10 for each")
+    assert few_events(7, 1, "model")[0].message.startswith("7 churns for 1 coefficient: ")

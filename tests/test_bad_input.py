@@ -177,8 +177,8 @@ def test_a_separated_flag_is_named_with_its_table(
     assert code == 0, said
     named = finding(tmp_path, "separation")
     assert set(named["subject"]) == {"plan[T.pro]"}
-    assert named["figure"].str.contains("0 events of .* at = 1").all()
-    assert f"{int(left.sum())} events" in named["figure"].iloc[0]
+    assert named["figure"].str.contains("0 churns in .* at 1").all()
+    assert f"{int(left.sum())} churns" in named["figure"].iloc[0]
     page = (tmp_path / "results/mine/report.html").read_text()
     assert "no hazard ratio could be estimated: no churn was seen among them." in page
 

@@ -202,7 +202,7 @@ def test_what_does_not_change_is_said() -> None:
     assert nothing_changes({"a": "none", "b": "none"}, 2, 3, 0, 4) == (
         "2 covariates could be compared under two or more of the 3 definitions. None of the conclusions changes: what goes with a "
         "clearly higher or lower churn rate under one definition does so under each of the others for which it could be compared. "
-        "0 of the 4 differences in size from the first definition are clear after Holm's adjustment."
+        "None of the 4 differences in size from the first definition is clear after Holm's adjustment."
     )
     assert "For 1 of them the conclusion is the same" in nothing_changes({"a": "none", "b": "direction"}, 2, 3, 1, 1)
     assert nothing_changes({}, 0, 2, 0, 0).startswith("No covariate could be compared")

@@ -84,13 +84,17 @@ def _separation(found: Switches, i: int, name: str) -> list[Finding]:
     if min(events) > 0 or sum(events) == 0:
         return []
     expected = sum(events) * days[0 if events[0] == 0 else 1] / sum(days)
-    figure = f"{events[0]:g} events of {days[0]:,.0f} days at = 1, {events[1]:g} events of {days[1]:,.0f} days at = 0"
+    figure = f"{_churns(events[0])} in {days[0]:,.0f} days at 1, {_churns(events[1])} in {days[1]:,.0f} days at 0"
     side = "on" if events[0] == 0 else "off"
     message = (
         f"nobody churns while '{name}' is {side} ({figure}; {expected:.1f} churns were to be expected there), so its hazard ratio has "
         "no finite estimate (separation). Leave it out, merge levels, or pass a penalizer"
     )
     return [Finding("separation", "warning", name, message, figure)]
+
+
+def _churns(events: float) -> str:
+    return f"{events:,.0f} churn{'' if events == 1 else 's'}"
 
 
 def _twins(found: Switches, varying: Sequence[int]) -> list[Finding]:
@@ -138,8 +142,8 @@ def few_events(events: float, coefficients: int | str, subject: str) -> tuple[Fi
     if not coefficients or events >= FEW * coefficients:
         return ()
     message = (
-        f"{events:,.0f} churns for {coefficients} coefficients: fewer than {FEW} for each, so hazard ratios are unstable and their "
-        "intervals too narrow. Leave covariates out, merge levels, observe for longer, or pass a penalizer"
+        f"{_churns(events)} for {coefficients} coefficient{'' if coefficients == 1 else 's'}: fewer than {FEW} for each, so hazard "
+        "ratios are unstable and their intervals too narrow. Leave covariates out, merge levels, observe for longer, or pass a penalizer"
     )
     return (
         Finding("few-events", "warning", subject, message, f"{events / coefficients:.1f} churns for each coefficient"),

@@ -86,7 +86,7 @@ def _at(study: Study, name: str, made: Incidences) -> Table:
     keys = ["cohort", "cause"] if len(made.groups) > 1 else ["cause"]
     wide = cells.pivot_table(index=keys, columns="days", values="text", aggfunc="first", sort=False)
     shown = display_frame(wide.rename_axis(None, axis=1).reset_index())
-    level = f"{confidence(study.config.level)} log-log intervals"
+    level = f"{confidence(study.config.level)} log-log intervals."
     return Table(
         f"incidence_at_{study.slug(name)}", f"Share lost to each cause at fixed tenures, {name}",
         frame.assign(definition=name), shown, notes=(level,),

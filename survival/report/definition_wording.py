@@ -152,7 +152,8 @@ def nothing_changes(conclusions: Mapping[str, str], compared: int, definitions: 
     if not tested:
         return text
     size = (
-        f"{count(sizes)} of the {count(tested)} differences in size from the first definition {'is' if sizes == 1 else 'are'}"
+        f"{count(sizes) if sizes else 'None'} of the {count(tested)} differences in size from the first definition "
+        f"{'are' if sizes > 1 else 'is'}"
         if tested > 1
         else f"{'The' if sizes else 'Not even the'} one difference in size that was tested is"
     )

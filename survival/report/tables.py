@@ -37,7 +37,7 @@ HEADERS = {
     "log_likelihood_null": "Log-likelihood, null", "lr_statistic": "Likelihood ratio", "aic": "AIC", "id": "Finding",
     "lag": "Lag (days)", "customers_at_start": "At start", "joined_and_left": "Joined and left",
     "monthly_rate": "Monthly rate", "annualised_rate": "Annualised rate", "incidence": "Incidence", "figure": "Numbers",
-    "quantile": "Share who left", "month": "Tenure (months)",
+    "quantile": "Share who left", "month": "Tenure (months)", "mrr_at_start": "Revenue at start", "mrr_lost": "Lost",
 }  # fmt: skip
 
 _SHARES = {"retention", "exposed_share", "incidence", "monthly_rate", "annualised_rate", "share", "p_30", "p_90"}
