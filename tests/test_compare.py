@@ -20,12 +20,13 @@ from survival.estimate.cox import cox
 from survival.estimate.kaplan_meier import kaplan_meier
 from survival.estimate.shared_customers import difference, retention_by_customer
 from survival.experiment import run as runs
-from survival.experiment.compare import compare
+from survival.experiment.compare import EVERYBODY, compare
 from survival.experiment.compare_report import as_json, as_text, page
 from survival.experiment.compare_words import _of_customers, _retention, main_sentence, sentences
 from survival.experiment.kept_customers import pseudonyms
 from survival.experiment.results_index import write_comparison, write_index
 from survival.report import to_html
+from survival.report.document import Table
 from survival.simulate import find_scenario, simulate
 
 CONFIG = {
@@ -100,6 +101,42 @@ def test_statuses_add_up_to_the_customers_of_both_runs(project: Path) -> None:
     churned = found.statuses.query("after == 'churned'")["customers"].sum()
     assert churned == attrition["churns"].iloc[0]
     assert churned + found.statuses.query("after == 'retained'")["customers"].sum() == attrition["customers"].iloc[0]
+
+
+def test_titles_of_figures_say_what_moved(project: Path) -> None:
+    titles = {f.name: f.title for f in page(compare(project / "last", project / "this")).figures()}
+    assert re.match(
+        r"[12] of 2 hazard ratios moved clearly, cancellation: (most of all )?that of plan: starter, from",
+        titles["forest"],
+    )
+    assert re.match(r"Retention of all customers .* (fell from .*\)|did not move clearly)$", titles["retention"])
+    same = {f.name: f.title for f in page(compare(project / "this", project / "ids")).figures()}
+    assert same["retention"] == "Retention under cancellation is the same at every tenure that was asked for"
+    assert same["forest"] != titles["forest"]
+
+
+def test_the_table_of_retention_leaves_out_what_is_the_same(project: Path) -> None:
+    found = compare(project / "last", project / "this")
+    rows = found.retention.copy()
+    cohorts = rows["cohort"] != EVERYBODY
+    assert cohorts.sum() > 3
+    unmoved = rows.index[cohorts][:3]
+    rows.loc[unmoved, ["difference", "difference_lower", "difference_upper"]] = 0.0
+    (table,) = (
+        b
+        for b in page(dataclasses.replace(found, retention=rows)).blocks
+        if isinstance(b, Table) and b.name == "retention"
+    )
+    assert table.display is not None
+    assert len(table.frame) == len(rows), "the CSV has every row"
+    assert len(table.display) == len(rows) - 3
+    assert table.notes[0].startswith(
+        f"3 of {len(rows)} rows are left out: retention of that cohort to that tenure is the same in both"
+    )
+    (everything,) = (b for b in page(found).blocks if isinstance(b, Table) and b.name == "retention")
+    assert not everything.notes
+    assert everything.display is not None
+    assert len(everything.display) == len(rows)
 
 
 def test_a_run_against_itself_has_not_moved(project: Path) -> None:

@@ -158,24 +158,36 @@ def _ratio_text(values: Any) -> str:
 def _retention_blocks(c: Comparison) -> list[Block]:
     if c.retention.empty:
         return []
+    rows, note = _that_differ(c.retention)
     text = pd.DataFrame(
         {
-            "Churn definition": c.retention["definition"],
-            "Cohort": c.retention["cohort"].replace({EVERYBODY: "everybody"}),
-            "Tenure (days)": c.retention["tenure"].map(count),
-            c.names[0]: c.retention["before"].map(percent),
-            c.names[1]: c.retention["after"].map(percent),
-            "Difference (points)": [
-                _points(v) for v in c.retention[["difference", "difference_lower", "difference_upper"]].to_numpy(float)
+            "Churn definition": rows["definition"],
+            "Cohort": rows["cohort"].replace({EVERYBODY: "everybody"}),
+            "Tenure (days)": rows["tenure"].map(count),
+            c.names[0]: rows["before"].map(percent),
+            c.names[1]: rows["after"].map(percent),
+            f"Difference, points ({confidence(c.level)} CI)": [
+                _points(v) for v in rows[["difference", "difference_lower", "difference_upper"]].to_numpy(float)
             ],
-            "Adjusted p": [p_value(v) for v in c.retention["p_adjusted"]],
+            "Adjusted p": [p_value(v) for v in rows["p_adjusted"]],
         }
     )
     return [
         Section("Retention"),
         *_curves(c),
-        Table("retention", "Retention in both runs, and the difference", c.retention, text),
+        Table("retention", "Retention in both runs, and the difference", c.retention, text, notes=note),
     ]
+
+
+def _that_differ(retention: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The rows that are shown: of everybody, and of cohorts where retention is not the very same in both runs; and a note on the rest."""
+    same = (retention["difference"] == 0) & (retention["cohort"] != EVERYBODY)
+    if not same.any():
+        return retention, ()
+    n = int(same.sum())
+    left_out = f"{count(n)} of {count(len(retention))} rows {'is' if n == 1 else 'are'} left out: retention of that cohort to that tenure"
+    note = f"{left_out} is the same in both runs. They count among the comparisons that p is adjusted for, and the CSV has them."
+    return retention[~same], (note,)
 
 
 def _points(values: Any) -> str:
@@ -203,7 +215,7 @@ def _curves(c: Comparison) -> list[Block]:
     return [
         Figure(
             "retention", retention_title(c, str(name)),
-            f"Kaplan-Meier curves of all customers at risk: {'; '.join(sizes)}. Bands: pointwise {confidence(c.level)}.",
+            f"Kaplan-Meier curves of all customers at risk: {'; '.join(sizes)}. Bands: pointwise {confidence(c.level)} log-log intervals (Greenwood).",
             "Retention curves of both runs over tenure; retention at fixed tenures is in the table below.",
             retention_curves(kept, by="run"), ("retention_curves",),
         ),
