@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,6 +15,8 @@ from survival.experiment.phrases import phrases, shown_labels
 from survival.experiment.study import Study, opened
 from survival.plot.forest import covariate_label, factor_level, factors_of
 from survival.report.displays import hazard_ratio_display
+from survival.report.document import Table
+from survival.report.tables import prose_html, prose_markdown, table_html
 from survival.report.wording import hazard_findings
 
 LEVELS = ("ads: search", "b [x]: y", "line\nbreak", "zz")
@@ -81,3 +84,21 @@ def test_factors_of_an_interaction_are_told_from_colons_in_levels() -> None:
     assert factors_of("ad[T.a [b]:low") == ["ad[T.a [b]", "low"]  # a lone bracket in a level
     assert covariate_label("ad[T.a\r\n b]") == "ad: a b"
     assert factor_level("ad[T.a\nb]") == ("ad", "a b")
+
+
+def test_long_names_can_be_broken_in_tables_of_the_page() -> None:
+    long = "utm_campaign=" + "x" * 60 + "&y"
+    page = table_html(Table("t", "T", pd.DataFrame({"cohort": [long, "a b"], long: [1.0, 2.0]})))
+    assert "utm_campaign=xxxxxxxxxxx<wbr>" in page
+    assert "&amp;y" in page
+    assert max(len(word) for word in re.split(r"<wbr>|[\s<>]", re.sub(r"<[^>]*>", " ", page))) <= 28
+    assert page.count("<wbr>") == 5  # three in the cell, two in the header
+
+
+def test_code_is_code_and_user_text_is_text() -> None:
+    assert prose_html("with `spells: all` & <b>") == "with <code>spells: all</code> &amp; &lt;b&gt;"
+    assert prose_html("a ` lone one") == "a ` lone one"
+    assert prose_markdown("with `spells: all` *and* <b>") == "with `spells: all` \\*and\\* \\<b\\>"
+    note = Table("t", "T", pd.DataFrame({"a": ["`x`"]}), notes=("With `retention.landmark` cohorts",))
+    assert "With <code>retention.landmark</code> cohorts" in table_html(note)
+    assert "`x`</th>" in table_html(note), "a cell is data"

@@ -32,7 +32,15 @@ from survival.report.document import (
     Section,
     Table,
 )
-from survival.report.tables import markdown_escape, shown, sortable, table_html, table_markdown
+from survival.report.tables import (
+    markdown_escape,
+    prose_html,
+    prose_markdown,
+    shown,
+    sortable,
+    table_html,
+    table_markdown,
+)
 
 SEVERITY = {"error": "Error", "warning": "Warning", "note": "Note"}
 
@@ -48,13 +56,18 @@ def templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"together": together, "sentence": sentence, "said": said}
+    environment.filters |= {"together": together, "prose": prose, "sentence": sentence, "said": said}
     return environment
 
 
 def together(text: str) -> str:
     """Keep 'p < 0.001' on one line."""
     return re.sub(r"\bp ([<=>]) (?=\d)", "p\u00a0\\1\u00a0", text)
+
+
+def prose(text: str) -> Markup:
+    """What the page says in sentences: code between backticks as code, 'p < 0.001' on one line."""
+    return Markup(prose_html(together(text)))
 
 
 def sentence(text: str) -> str:
@@ -174,9 +187,9 @@ def _markdown(p: Placed, extension: str) -> str:
     if isinstance(block, Section):
         return f"{'#' * block.level} {e(block.title)}"
     if isinstance(block, Paragraph):
-        return e(block.text)
+        return prose_markdown(block.text)
     if isinstance(block, Bullets):
-        return "\n".join(f"- {e(item)}" for item in block.items)
+        return "\n".join(f"- {prose_markdown(item)}" for item in block.items)
     if isinstance(block, Facts):
         return "\n".join(f"- **{e(k)}**: {e(v)}" for k, v in block.items)
     if isinstance(block, Preformatted):
@@ -186,13 +199,13 @@ def _markdown(p: Placed, extension: str) -> str:
         return table_markdown(block, p.number)
     if isinstance(block, Figure):
         caption = f"**Figure {p.number}.** {e(sentence(block.title))}" + (
-            f" {e(block.caption)}" if block.caption else ""
+            f" {prose_markdown(block.caption)}" if block.caption else ""
         )
         return f"![{e(block.alt)}](figures/{block.name}.{extension})\n\n{caption}"
     if not block.items:
         return "The audit found nothing."
     return "\n".join(
-        f"- **{SEVERITY[f.severity]}** {e(f.subject)} ({e(f.id)}): {e(said(f))}"
-        + (f" Accepted: {e(sentence(f.allowed))}" if f.allowed else "")
+        f"- **{SEVERITY[f.severity]}** {e(f.subject)} ({e(f.id)}): {prose_markdown(said(f))}"
+        + (f" Accepted: {prose_markdown(sentence(f.allowed))}" if f.allowed else "")
         for f in block.items
     )

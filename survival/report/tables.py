@@ -157,6 +157,9 @@ def read_csv(path: Path | io.StringIO, text_columns: tuple[str, ...] = TEXT_COLU
 # --- HTML ------------------------------------------------------------------------------------------------------------
 
 _SORTABLE = 6  # rows
+_WORD = 24  # letters of a name that stay together where its column has no room
+_LONG = re.compile(rf"[^\s]{{{_WORD + 5},}}")
+_CODE = re.compile(r"`([^`\n]{1,120})`")
 _NUMERIC = re.compile(
     r"[<>]?\s*[+−-]?[\d∞](?:[\d.,%–()\s∞+−†-]|\bto\b)*\Z|–\Z|not estimable\Z|not in the (?:model|run)\Z|reference\Z|\Z"
 )
@@ -177,7 +180,7 @@ def table_html(table: Table, number: int | None = None) -> str:
     label = f"<b>Table {number}.</b> " if number else ""
     short = [all(len(v) <= 28 for v in display.iloc[:, i]) for i in range(display.shape[1])]
     kind = [' class="n"' if n else ' class="s"' if s else "" for n, s in zip(numeric, short)]
-    head = "".join(f'<th scope="col"{k}>{escape(str(c))}</th>' for c, k in zip(display.columns, kind))
+    head = "".join(f'<th scope="col"{k}>{_cell(str(c))}</th>' for c, k in zip(display.columns, kind))
     head = head or '<th scope="col">Nothing</th>'
     rows = []
     for cells in display.itertuples(index=False, name=None):
@@ -186,7 +189,7 @@ def table_html(table: Table, number: int | None = None) -> str:
         rows.append(f"<tr>{first}{rest}</tr>")
     if not rows:
         rows = [f'<tr><td colspan="{max(1, display.shape[1])}">No rows.</td></tr>']
-    foot = "".join(f'<p class="note">{escape(n)}</p>' for n in notes)
+    foot = "".join(f'<p class="note">{prose_html(n)}</p>' for n in notes)
     sort = " data-sort" if sortable(display) else ""
     return (
         f'<div class="table" id="table-{table.name}"><div class="scroll" tabindex="0" role="region" '
@@ -207,8 +210,14 @@ def sortable(display: pd.DataFrame) -> bool:
 
 
 def _cell(text: str) -> str:
-    """Escaped, and '< 0.001' kept on one line."""
-    return escape(text).replace("&lt; ", "&lt;\u00a0").replace("&gt; ", "&gt;\u00a0")
+    """Escaped, '< 0.001' kept on one line, and a long name without spaces broken where the column ends."""
+    pieces = _LONG.sub(lambda word: "\0".join(re.findall(f".{{1,{_WORD}}}", word[0])), text)
+    return escape(pieces).replace("\0", "<wbr>").replace("&lt; ", "&lt;\u00a0").replace("&gt; ", "&gt;\u00a0")
+
+
+def prose_html(text: str) -> str:
+    """Escaped, and `retention.landmark` set as code."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))
 
 
 # --- LaTeX -----------------------------------------------------------------------------------------------------------
@@ -274,6 +283,11 @@ def markdown_escape(text: str) -> str:
     return re.sub(r"^(\s*\d*)([-+.)])(?=\s)", r"\1\\\2", text)  # not a list
 
 
+def prose_markdown(text: str) -> str:
+    """Plain text for Markdown, but what is between backticks stays code."""
+    return "".join(f"`{part}`" if i % 2 else markdown_escape(part) for i, part in enumerate(_CODE.split(text)))
+
+
 def table_markdown(table: Table, number: int | None = None) -> str:
     """A pipe table under its title, notes below."""
     display, notes = shown(table)
@@ -283,5 +297,5 @@ def table_markdown(table: Table, number: int | None = None) -> str:
         lines.append("| " + " | ".join(markdown_escape(str(c)) for c in display.columns) + " |")
         lines.append("|" + "|".join("---:" if n else ":---" for n in numeric_columns(display)) + "|")
         lines += ["| " + " | ".join(map(markdown_escape, r)) + " |" for r in display.itertuples(index=False, name=None)]
-    lines += [line for n in notes for line in ("", markdown_escape(n))]
+    lines += [line for n in notes for line in ("", prose_markdown(n))]
     return "\n".join(lines) + "\n"
