@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from captions import complaints, figures_of
 
 from survival.churn.stays import stays
 from survival.errors import ConfigError
@@ -28,6 +29,7 @@ from survival.experiment.models import Models, models
 from survival.experiment.progress import steps
 from survival.experiment.rerender import rerender
 from survival.experiment.study import Study, opened
+from survival.experiment.terms import terms_blocks
 from survival.report.document import Figure, Table
 from survival.report.tables import read_csv
 from survival.simulate import simulate
@@ -97,6 +99,26 @@ def test_the_tables_hold_the_curves_of_the_library(project: Path, name: str) -> 
     assert found["observed_lower"].to_numpy() == pytest.approx(crude["ci_lower"].to_numpy(), rel=1e-10)
     if name == "cancellation":
         pd.testing.assert_frame_equal(table(project, "adjusted_at_cancellation"), found, check_dtype=False, rtol=1e-12)
+
+
+def test_every_figure_says_what_is_seen_of_whom_and_how(project: Path) -> None:
+    figures = list(figures_of(project / "results" / "alike"))
+    assert "adjusted_retention_cancellation" in {name for name, *_ in figures}
+    assert complaints(figures) == []
+
+
+def test_returns_follow_the_axis_of_the_config(project: Path) -> None:
+    figure = "retention.figure={rows: [churned], unit: months, until: 9, breaks: 3, scale: share, band: none}"
+    with studied(project, "model.churn=inactivity", figure) as study:
+        made = {b.name: b.figure for b in terms_blocks(study, "inactivity") if isinstance(b, Figure)}
+    for name in ("stays_inactivity", "departures_inactivity"):
+        axes = made[name].axes[0]
+        assert axes.get_xlim() == (0, 9 * 30.4375)
+        assert [t.get_text() for t in axes.get_xticklabels()] == ["0", "3", "6", "9"]
+    stays = made["stays_inactivity"]
+    assert [axes.get_gid() for axes in stays.axes[1:]] == ["churned-table"]
+    assert [t.get_text() for t in stays.axes[0].get_yticklabels()][-1] == "1.0"
+    assert not stays.axes[0].collections, "no bands"
 
 
 def test_differences_are_from_the_reference_of_the_report(project: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from captions import complaints, figures_of
 
 import survival as sv
 from survival import plot
@@ -324,6 +325,12 @@ def run(folder: Path, *overrides: str) -> None:
 
 def table(project: Path, name: str) -> pd.DataFrame:
     return read_csv(project / "results" / "crm_churn_definitions" / "tables" / f"{name}.csv")
+
+
+def test_every_figure_says_what_is_seen_of_whom_and_how(project: Path) -> None:
+    figures = list(figures_of(project / "results" / "crm_churn_definitions"))
+    assert {"retention", "overlap", "days_apart", "forest_definitions"} <= {name for name, *_ in figures}
+    assert complaints(figures) == []
 
 
 def test_the_study_leaves_its_tables_and_they_agree(project: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from captions import complaints, figures_of
 from scipy.stats import beta
 
 from survival.churn import parse_definition, spells
@@ -239,6 +240,23 @@ def test_the_study_leaves_the_fixed_columns(results: Path) -> None:
     assert list(incidence.columns) == columns.split(", ")
     attrition = read_csv(results / "tables" / "attrition.csv")
     assert incidence["events"].sum() == attrition[attrition["step"] == "at risk"]["churns"].iloc[-1]
+
+
+def test_every_figure_says_what_is_seen_of_whom_and_how(results: Path) -> None:
+    figures = {name: (title, caption) for name, title, caption in figures_of(results)}
+    assert complaints((name, *texts) for name, texts in figures.items()) == []
+    months = read_csv(results / "tables" / "churn_rate.csv").tail(12)
+    rate = f"{100 * months['churned'].sum() / months['customers_at_start'].sum():.1f}%"
+    assert figures["churn_rate_cancellation"][0].startswith(f"Of the customers at the start of a month {rate} (")
+    revenue = read_csv(results / "tables" / "revenue_churn_cancellation.csv").tail(12)
+    lost = f"{100 * revenue['mrr_lost'].sum() / revenue['mrr_at_start'].sum():.1f}%"
+    assert figures["revenue_churn_cancellation"][0].startswith(
+        f"Of the revenue at the start of a month {lost} was lost"
+    )
+    trend = read_csv(results / "tables" / "churn_rate_trend_cancellation.csv")["p"].iloc[0]
+    assert figures["churn_rate_quarters_cancellation"][0].startswith(
+        "No clear" if trend >= 0.05 else "The quarterly churn rate"
+    )
 
 
 def test_the_report_says_what_it_must(results: Path) -> None:

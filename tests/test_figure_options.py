@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from captions import complaints, figures_of
 
 from survival import plot
 from survival.errors import ConfigError
@@ -41,16 +42,28 @@ FIGURE = {
     "rows": ["at_risk", "churned", "censored"], "p_value": True, "median": True, "unit": "months", "breaks": 4, "until": 20,
     "band": "simultaneous", "censor_marks": True, "scale": "share",
 }  # fmt: skip
-MODEL = {"churn": "cancellation", "formula": "open_ticket + plan", "subgroups": ["segment"]}
+MODEL = {
+    "churn": "cancellation",
+    "formula": "open_ticket + plan",
+    "subgroups": ["segment"],
+    "partial_effects": ["plan"],
+}
+CHECKS = ["functional_form", "influence", "calibration", "outliers", "log_log"]
 TICKETS = {"open_ticket": {"kind": "open_tickets", "at_least": 1}}
 TWO = {"cancellation": {"kind": "cancellation"}, "inactivity": {"kind": "inactivity", "window": 60}}
 STUDIES: dict[str, dict[str, Any]] = {
     "cohort_retention": {
         "cohorts": {"by": "plan"},
-        "retention": {"at": [90, 180], "bands": "hall-wellner", "figure": FIGURE},
+        "retention": {"at": [90, 180], "bands": "hall-wellner", "figure": FIGURE, "compare": ["basic", "pro"]},
+        "adjusted": {"by": "plan", "for": ["segment"]},
     },
     "churn_rate": {"retention": {"at": [90, 180], "figure": FIGURE}},
-    "hazard_ratios": {"indicators": TICKETS, "model": MODEL},
+    "hazard_ratios": {
+        "indicators": TICKETS,
+        "model": MODEL,
+        "diagnostics": CHECKS,
+        "retention": {"figure": {"unit": "years"}},
+    },
     "churn_definitions": {
         "churn": TWO,
         "indicators": TICKETS,
@@ -143,6 +156,43 @@ def arguments(folder: Path, name: str) -> dict[str, Any]:
 
 def caption(folder: Path, name: str) -> str:
     return str(figure_of(folder, name).caption)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_figure_says_what_is_seen_of_whom_and_how(project: Path, study: str) -> None:
+    figures = list(figures_of(project / study))
+    assert len(figures) >= {"cohort_retention": 7, "churn_rate": 5, "hazard_ratios": 9, "churn_definitions": 4}[study]
+    assert complaints(figures, "97.5%") == []
+
+
+@pytest.mark.parametrize(
+    "name", ["retention_bands_cancellation", "difference_curve_cancellation", "adjusted_retention_cancellation",
+             "conditional_cancellation", "revenue_retention_cancellation"]
+)  # fmt: skip
+def test_other_figures_over_tenure_follow_the_axis_too(project: Path, name: str) -> None:
+    made = figure_of(project / "cohort_retention", name).figure
+    panels = [axes for axes in made.axes if axes.get_gid() != "risk-table"]
+    assert panels
+    for axes in panels:
+        assert axes.get_xlim() == (0, 20 * 30.4375)
+        assert [t.get_text() for t in axes.get_xticklabels()] == ["0", "4", "8", "12", "16", "20"]
+    words = {axes.get_xlabel() for axes in panels} | {t.get_text() for t in made.texts}
+    assert any(re.match(r"Tenure (\(months|in months) of 30\.4375 days", text) for text in words)
+    if not name.startswith("difference"):  # in points
+        assert [t.get_text() for t in panels[0].get_yticklabels()] == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
+    if name.startswith("adjusted"):  # with the numbers of its own ticks, those of the curves as observed
+        rows = read_csv(project / "cohort_retention" / "tables" / "retention.csv").query(
+            "cohort == 'pro' and tenure <= 12 * 30.4375"
+        )
+        there = rows["entered"].sum() - rows["events"].sum() - rows["censored"].sum()
+        (table,) = (axes for axes in made.axes if axes.get_gid() == "risk-table")
+        assert table.texts[6 + 3].get_text() == f"{there:g}"
+
+
+def test_what_the_model_predicts_follows_the_axis_too(project: Path) -> None:
+    made = figure_of(project / "hazard_ratios", "partial_effects_cancellation_plan").figure
+    assert made.axes[0].get_xlabel() == "Tenure (years of 365.25 days)"
+    assert all(float(t.get_text()) < 6 for t in made.axes[0].get_xticklabels())
 
 
 @pytest.mark.parametrize("study", DRAWN)

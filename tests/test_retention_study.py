@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from captions import complaints, figures_of
 
 from survival.churn import parse_definition, spells
 from survival.churn.stays import stays
@@ -68,6 +69,27 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def table(project: Path, name: str) -> pd.DataFrame:
     return read_csv(project / "tables" / f"{name}.csv")
+
+
+def test_every_figure_says_what_is_seen_of_whom_and_how(project: Path) -> None:
+    figures = {name: (title, caption) for name, title, caption in figures_of(project)}
+    assert {
+        "retention_bands_cancellation",
+        "difference_curve_cancellation",
+        "stays_inactivity",
+        "departures_inactivity",
+    } <= set(figures)
+    assert complaints((name, *texts) for name, texts in figures.items()) == []
+    left = pd.concat([table(project, "retention").assign(n=1)]).query("definition == 'inactivity'")
+    said = figures["retention_inactivity"][1]
+    assert f"{left['entered'].sum():,} spells, {left['events'].sum():,} churns" in said, "spells are no customers"
+    p = table(project, "rank_tests").query("definition == 'cancellation' and test == 'logrank'")["p"].iloc[0]
+    differ = (
+        "Retention differs between the 3 cohorts"
+        if p < 0.05
+        else "No clear difference in retention between the 3 cohorts"
+    )
+    assert figures["retention_cancellation"][0].startswith(f"cancellation: {differ} (log-rank p ")
 
 
 def test_differences_are_those_of_the_curves_against_the_reference(project: Path) -> None:

@@ -135,12 +135,14 @@ def _conditional_blocks(study: Study, name: str, curves: pd.DataFrame, at: pd.Da
 
 
 def _bands_said(study: Study, name: str, curves: pd.DataFrame) -> str:
-    """The level and kind of the bands, and what their variance is; nothing where there are none."""
+    """The level and kind of the intervals, drawn or in the table, and what their variance is; nothing where there are none."""
     kind = study.config.retention.interval
-    if "none" in (kind, study.config.retention.figure.band) or curves["given"].nunique() > MOST_BANDS:
+    if kind == "none":
         return ""
     variance = "variance by customer" if study.several_spells(name) else "Greenwood's variance"
-    return f" Bands: pointwise {confidence(study.config.level)} {kind} intervals, {variance}."
+    said = f"pointwise {confidence(study.config.level)} {kind} intervals, {variance}"
+    drawn = study.config.retention.figure.band != "none" and curves["given"].nunique() <= MOST_BANDS
+    return f" Bands: {said}." if drawn else f" In the table: {said}."
 
 
 def ahead_sentence(study: Study, name: str) -> str | None:
