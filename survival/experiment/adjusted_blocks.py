@@ -12,6 +12,7 @@ from survival.experiment.adjusted import Adjusted, adjusted_of, at_tenures, curv
 from survival.experiment.comparisons import ADJUSTED_BY, ALPHA, MARK
 from survival.experiment.curve_figures import share_options, tenure_options
 from survival.experiment.models import Models
+from survival.experiment.retention_numbers import entering_late, mark_note
 from survival.experiment.samples import under
 from survival.experiment.study import Study
 from survival.plot.adjusted import adjusted_retention
@@ -53,8 +54,8 @@ def adjusted_blocks(study: Study, name: str) -> list[Block]:
             caption=_caption(study, made),
             alt=f"Retention curves by {groups} under {name}, as observed and adjusted for {_covariates(study)}; the table has the numbers.",
             figure=adjusted_retention(
-                frame[["group", "curve", "tenure", "retention", "ci_lower", "ci_upper"]],
-                at_risk if "at_risk" in study.config.retention.figure.rows else None,
+                _marked(study, made, frame[["group", "curve", "tenure", "retention", "ci_lower", "ci_upper"]]),
+                _marked(study, made, at_risk) if "at_risk" in study.config.retention.figure.rows else None,
                 by="group",
                 ordered=study.ordered and made.curves.by == COHORT,
                 horizon=longest,
@@ -162,8 +163,20 @@ def _caption(study: Study, made: Adjusted) -> str:
     where = "A curve is drawn where its own group was observed" + (", from 100% at its first entry." if late else ".")
     return (
         f"{whom} As observed: Kaplan-Meier curves. {how}{bands} {where} Other differences "
-        "between the groups remain; the curves do not show what would happen if a customer changed group."
-    )
+        f"between the groups remain; the curves do not show what would happen if a customer changed group. {_mark_note(study, made)}"
+    ).strip()
+
+
+def _marked(study: Study, made: Adjusted, frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with an asterisk at cohorts that enter late, as beside it in the report. A group of another kind is as it was."""
+    if made.curves.by != COHORT:
+        return frame
+    late = entering_late(study, made.definition)
+    return frame.assign(group=[f"{g}*" if str(g) in late else g for g in frame["group"]])
+
+
+def _mark_note(study: Study, made: Adjusted) -> str:
+    return mark_note(study, made.definition) if made.curves.by == COHORT else ""
 
 
 def _shown(study: Study, made: Adjusted, at: pd.DataFrame) -> pd.DataFrame:
@@ -172,7 +185,7 @@ def _shown(study: Study, made: Adjusted, at: pd.DataFrame) -> pd.DataFrame:
     known = _known(at)
     return pd.DataFrame(
         {
-            _groups(study, made).capitalize(): known["group"].astype(str),
+            _groups(study, made).capitalize(): _marked(study, made, known)["group"].astype(str),
             "After": [f"{count(t)} days" for t in known["tenure"]],
             f"As observed {ci}": [percent_with_interval(r.observed, r.observed_lower, r.observed_upper) for r in known.itertuples()],
             f"Adjusted {ci}": [percent_with_interval(r.adjusted, r.adjusted_lower, r.adjusted_upper) for r in known.itertuples()],
@@ -217,6 +230,7 @@ def _notes(study: Study, made: Adjusted, at: pd.DataFrame) -> tuple[str, ...]:
         )
     if len({float(b) for b in made.curves.begin}) > 1:
         notes.append("A dash: not observed then, or first observed at another tenure than the group compared with.")
+    notes += [said] if (said := _mark_note(study, made)) else []
     if at["tenure"].nunique() > _known(at)["tenure"].nunique():
         notes.append("Other tenures are in the CSV of that name.")
     return tuple(notes)

@@ -189,7 +189,11 @@ def number_blocks(study: Study, at: pd.DataFrame, tests: pd.DataFrame) -> list[B
         blocks.insert(
             3,
             Table(
-                "tenure_quantiles", "Tenures by which shares of customers had left, days", others, shown, notes=(note,)
+                "tenure_quantiles",
+                "Tenures by which shares of customers had left, days",
+                others,
+                shown,
+                notes=(note, *_mark_notes(study)),
             ),
         )
     pairs = [
@@ -221,4 +225,12 @@ def _rank_table(study: Study, tests: pd.DataFrame) -> Table:
     by = ADJUSTED_BY.get(how.adjust)
     family = f"Pairs: p adjusted by {by} over the pairs of one definition." if by else "Pairs: p not adjusted."
     title = "Do cohorts differ? Log-rank tests" if how.tests == ("logrank",) else "Do cohorts differ? Rank tests"
-    return Table("rank_tests", title, tests, study.display(shown), notes=(f"{how_sure}. {family}", what))
+    late = {(name, cohort) for name in study.definitions for cohort in entering_late(study, name)}
+    sides = {
+        side: [f"{c}*" if (d, c) in late else c for d, c in zip(shown["definition"], shown[side])]
+        for side in ("cohort_a", "cohort_b")
+    }
+    stars = any(str(c).endswith("*") for side in sides.values() for c in side)
+    notes = ["* Not observed from signup: compared at the tenures at which both cohorts are."] if stars else []
+    display = study.display(shown.assign(**sides))
+    return Table("rank_tests", title, tests, display, notes=(f"{how_sure}. {family}", what, *notes))
