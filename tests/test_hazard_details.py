@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from captions import complaints, figures_of
 from scipy import stats
 
 import survival as sv
 from survival.errors import ArgumentError, SurvivalError
 from survival.estimate.hypotheses import compare_fits
 from survival.estimate.wald import coefficients_are_equal, inflation, terms_are_zero
+from survival.experiment import hazard_blocks
 from survival.experiment import run as runs
 from survival.experiment.config import load
 from survival.experiment.models import models
@@ -227,7 +229,8 @@ def test_other_settings_are_what_their_config_gives(study: Study, project: Path)
     np.testing.assert_allclose(found.loc["as configured", "hazard_ratio"], made.full.tidy()["hazard_ratio"])
 
 
-def test_the_report_holds_all_of_it(project: Path) -> None:
+def test_the_report_holds_all_of_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hazard_blocks, "PH_ALPHA", 1.01)  # so that the figures of ratios that change are there
     runs.run_all([config(project)], SMALL, None, False, runs.Console(quiet=True))
     folder = project / "results" / "crm_hazard_ratios"
     text = (folder / "report.md").read_text()
@@ -241,6 +244,11 @@ def test_the_report_holds_all_of_it(project: Path) -> None:
     assert len(read_csv(folder / "tables" / "sensitivity.csv")) == 3 * 5
     for name in ("subgroups_cancellation_plan", "subgroups_cancellation_segment", "sensitivity_cancellation"):
         assert (folder / "figures" / f"{name}.svg").exists()
+    figures = list(figures_of(folder))
+    assert {"schoenfeld_cancellation", "periods_cancellation", "baseline_hazard_cancellation"} <= {
+        name for name, *_ in figures
+    }
+    assert complaints(figures) == []
 
 
 @pytest.mark.parametrize(
