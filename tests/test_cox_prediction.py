@@ -175,3 +175,16 @@ def test_rows_that_make_no_sense() -> None:
         fit.predict_survival(row, [20], given_tenure=0)
     with pytest.raises(ArgumentError, match="tenures must be a list of days"):
         fit.predict_survival(row, [])
+
+
+@pytest.mark.parametrize("x", [700.0, 1e3, 1e100, 1e149])
+def test_risks_beyond_what_a_number_holds_end_in_0_or_1(x: float) -> None:
+    """Without a warning (pytest makes one an error); the interval is that of the log hazard, which is all to one side."""
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"x": rng.normal(size=300), "event": rng.random(300) < 0.8})
+    data["stop"] = np.ceil(rng.exponential(10 * np.exp(-0.7 * data["x"])))
+    ours = cox(data, "x")
+    high, low = (ours.predict_survival(pd.DataFrame({"x": [end * x]}), [5.0, 20.0]) for end in (1, -1))
+    assert (high[["survival", "se", "ci_lower", "ci_upper"]] == 0).all(axis=None)
+    assert (low[["survival", "ci_lower", "ci_upper"]] == 1).all(axis=None)
+    assert (low["se"] < 1e-100).all()

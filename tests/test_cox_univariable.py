@@ -126,3 +126,21 @@ def test_a_term_that_lost_columns_predicts_with_the_others() -> None:
     other = cox(frame.assign(pro=frame["plan"] == "pro"), "pro")
     mine = made.predict_survival(pd.DataFrame({"plan": ["basic", "pro"]}), [5, 20])
     same(mine, other.predict_survival(pd.DataFrame({"pro": [False, True]}), [5, 20]), ["survival", "se"])
+
+
+@pytest.mark.parametrize("seed", [173, 266, 542, 785, 809, 918, 1255])
+def test_a_factor_of_many_levels_loses_the_same_levels_alone(seed: int) -> None:
+    """30 levels in 60 rows, weights that are no counts, offsets: what rounding leaves of a level that nobody has is not a customer."""
+    rng = np.random.default_rng([seed, 59])
+    n = 60
+    data = pd.DataFrame({"plan": rng.choice([f"plan {i:02d}" for i in range(30)], n), "usage": rng.normal(size=n)})
+    data["start"], data["w"], data["o"] = rng.integers(0, 4, n) * 1.0, rng.integers(1, 4, n) + 0.5, rng.normal(size=n)
+    data["stop"], data["event"] = data["start"] + rng.integers(1, 13, n), rng.random(n) < 0.6
+    options: dict[str, Any] = {"offset": "o", "robust": False, "not_estimable": "drop"}
+    options |= {"start": "start"} if seed % 2 else {}
+    options |= {"weights": "w"} if seed % 3 else {}
+    whole = cox(data.drop(columns="start" if not seed % 2 else []), "plan", **options)
+    alone = cox_univariable(data.drop(columns="start" if not seed % 2 else []), "usage + plan", **options)["plan"]
+    assert [f.subject for f in alone.findings] == [f.subject for f in whole.findings]
+    np.testing.assert_allclose(alone.coefficients, whole.coefficients, rtol=1e-7)
+    np.testing.assert_allclose(alone.variance, whole.variance, rtol=1e-6)

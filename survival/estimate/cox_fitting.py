@@ -26,6 +26,8 @@ from survival.estimate.risk_sets import Floats, Ints
 from survival.estimate.warm_start import ENOUGH, SETTLED, Preview, samples_of
 from survival.findings import Finding
 
+_FLAT = 20.0  # log risk between the ends of a column
+
 Start = tuple[Objective, CoxPoint, Floats]  # what is maximised, its point at beta = 0, and the information (p, p) there
 
 
@@ -39,7 +41,7 @@ def fit_columns(
     while True:
         part = data.columns(kept)
         try:
-            maximum = find_maximum(part, options, None if shared is None else shared.of(part, kept))
+            maximum = _alone_or_shared(part, options, shared, kept)
         except EstimationError as error:
             left = [j for j in kept if data.names[j] not in error.covariates]
             if not drop or not error.covariates or not left:
@@ -48,6 +50,18 @@ def fit_columns(
             findings += [_finding(name, error) for name in error.covariates]
             continue
         return _result(data, part, options, columns, kept, maximum, tuple(findings))
+
+
+def _alone_or_shared(
+    part: CoxData, options: Options, shared: SharedStart | None, columns: Sequence[int]
+) -> Maximum[CoxPoint]:
+    """The maximum; where the shared start finds none, what a fit of these columns alone finds, so that both name the same columns."""
+    if shared is not None:
+        try:
+            return find_maximum(part, options, shared.of(part, columns))
+        except EstimationError:
+            pass
+    return find_maximum(part, options)
 
 
 def find_maximum(data: CoxData, options: Options, start: Callable[[], Start] | None = None) -> Maximum[CoxPoint]:
@@ -89,8 +103,18 @@ def find_maximum(data: CoxData, options: Options, start: Callable[[], Start] | N
     )
     if maximum.runaway:
         refuse_separated(np.flatnonzero(estimability.leading(maximum.direction)))
+    elif free:
+        away = _far_out(data, maximum.beta - begin.beta)
+        if away.any() and objective.never_falls(away):
+            refuse_separated(np.flatnonzero(away))
     maximum = replace(maximum, null=null, null_information=null_information)
     return replace(maximum, at=objective.complete(maximum.at)) if isinstance(objective, Levels) else maximum
+
+
+def _far_out(data: CoxData, moved: Floats) -> Floats:
+    """(p,) the direction of the coefficients that have moved (p,) so far that the likelihood is flat to rounding; 0 for the others."""
+    spread = data.high - data.low
+    return np.where(np.abs(moved) / data.scale * spread > _FLAT, np.sign(moved) * data.scale / spread, 0.0)
 
 
 def _start(data: CoxData, options: Options) -> Start:

@@ -18,6 +18,7 @@ from survival.estimate.partial_likelihood import Likelihood, RiskSums, from_sums
 from survival.estimate.risk_sets import Floats, RiskSets
 
 _BLOCK = 8192
+_ROUNDING = 1e-12  # of the largest mass at risk
 
 
 class Levels(Partial):
@@ -70,10 +71,16 @@ class Levels(Partial):
 
 
 def _by_level(whole: Floats, sums: Floats, low: Floats, high: Floats, count: bool) -> Floats:
-    """(K, 1 + q) mass of each level, from that of all (K,) and the sums of the columns (K, q); count: they are whole numbers."""
+    """(K, 1 + q) mass of each level, from that of all (K,) and the sums of the columns (K, q); count: they are whole numbers.
+
+    What the subtraction leaves of a level that nobody has is 0: a coefficient that runs away would magnify it.
+    """
     upper = (sums - whole[:, None] * low) / (high - low)
     levels = np.column_stack((whole - upper.sum(axis=1), upper))
-    return np.rint(levels) if count else levels
+    if count:
+        return np.rint(levels)
+    levels[np.abs(levels) <= _ROUNDING * np.abs(whole).max(initial=0.0)] = 0.0
+    return levels
 
 
 def factors(data: CoxData) -> frozenset[int]:

@@ -95,7 +95,8 @@ def maximise(
         if decrement <= _DECREMENT * max(events, 1.0) or (decrement <= last and settled(step)):
             return Maximum(at.beta + step, at, info, null, null_information, iteration, False, step)
         if flat and decrement <= noise and decrement > 0.25 * previous:
-            return Maximum(at.beta, at, info, null, null_information, iteration, separated(step), step)
+            runaway = separated(step) or separated(-step)  # a step too far out comes back
+            return Maximum(at.beta, at, info, null, null_information, iteration, runaway, step)
         slow = slow + 1 if decrement > _SLOW * previous else 0
         suspect = slow >= 2 if flat else slow > 0 and slow % 4 == 0
         proposal = None
