@@ -238,6 +238,15 @@ def test_latex_of_wide_tables_is_scaled_and_other_scripts_are_told() -> None:
     assert other.splitlines()[1].startswith("% has letters that pdfLaTeX does not know")
 
 
+def test_cells_end_no_line_between_number_and_unit() -> None:
+    frame = pd.DataFrame({"after": ["365 days", "1 month later", "12 daylight"]})
+    assert Page(table_html(Table("t", "T", frame))).text["th"][1:] == [
+        "365\u00a0days",
+        "1\u00a0month later",
+        "12 daylight",
+    ]
+
+
 def test_rows_left_out_are_counted() -> None:
     table = Table("many", "Many", pd.DataFrame({"cohort": [f"c{i}" for i in range(70)], "at_risk": range(70)}))
     html = table_html(table, 1)

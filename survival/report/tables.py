@@ -159,6 +159,7 @@ def read_csv(path: Path | io.StringIO, text_columns: tuple[str, ...] = TEXT_COLU
 _SORTABLE = 6  # rows
 _WORD = 24  # letters of a name that stay together where its column has no room
 _LONG = re.compile(rf"[^\s]{{{_WORD + 5},}}")
+_KEPT = re.compile(r"(?<=&lt;) |(?<=&gt;) |(?<=\d) (?=(?:days?|months?)\b)")  # spaces where no line ends
 _CODE = re.compile(r"`([^`\n]{1,120})`")
 _NUMERIC = re.compile(
     r"[<>]?\s*[+−-]?[\d∞](?:[\d.,%–()\s∞+−†-]|\bto\b)*\Z|–\Z|not estimable\Z|not in the (?:model|run)\Z|reference\Z|\Z"
@@ -210,9 +211,9 @@ def sortable(display: pd.DataFrame) -> bool:
 
 
 def _cell(text: str) -> str:
-    """Escaped, '< 0.001' kept on one line, and a long name without spaces broken where the column ends."""
+    """Escaped, '< 0.001' and '30 days' kept on one line, and a long name without spaces broken where the column ends."""
     pieces = _LONG.sub(lambda word: "\0".join(re.findall(f".{{1,{_WORD}}}", word[0])), text)
-    return escape(pieces).replace("\0", "<wbr>").replace("&lt; ", "&lt;\u00a0").replace("&gt; ", "&gt;\u00a0")
+    return _KEPT.sub("\u00a0", escape(pieces)).replace("\0", "<wbr>")
 
 
 def prose_html(text: str) -> str:
