@@ -236,6 +236,10 @@ def test_overlap_days_and_echoes_are_said() -> None:
     )
     empty = overlap_sentence(pair | {"churned_both": 0, "churned_a_only": 0})
     assert empty == "Nobody was lost under x among the 50 customers at risk under both x and y."
+    both = overlap_sentence(pair | {"churned_both": 0, "churned_a_only": 0, "churned_b_only": 0})
+    assert both == "Nobody was lost under x or y among the 50 customers at risk under both x and y."
+    one = overlap_sentence(pair | {"churned_both": 1, "churned_a_only": 0, "churned_b_only": 0})
+    assert one == "The one customer lost under x was also lost under y, and no other was."
     days = {
         "definition_a": "x",
         "definition_b": "y",

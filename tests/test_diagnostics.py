@@ -133,6 +133,8 @@ def test_influence_is_said_with_how_it_was_found() -> None:
         "Leaving out any one customer moves no hazard ratio by more than 1.2% (that of usage; approximated from dfbeta for each of 900 "
         "customers; the model was not refitted). In standard errors no coefficient moves by more than 0.10 (usage)."
     )
+    nothing = words.influence_sentences([moved(change=-1.1e-16)], {"x": "usage"}, customers=900, events=300, refits=0)
+    assert nothing[0].startswith("Leaving out any one customer moves no hazard ratio by more than 0.05% (")
     assert "No conclusion rests on one customer" in approximate[1]
     assert len(approximate) == 2
     exact = words.influence_sentences([moved(refitted=True)], {}, customers=900, events=300, refits=1)

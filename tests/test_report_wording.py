@@ -98,6 +98,14 @@ SENTENCES = {
         hazard_sentence(row(**LOST), TICKETS, events=150),
         "For customers with two or more open tickets no hazard ratio could be estimated: every churn was seen among them.",
     ),
+    "not estimable, never on": (
+        hazard_sentence(row(**LOST, exposed_share=0.0, events_exposed=0.0), TICKETS),
+        "For customers with two or more open tickets no hazard ratio could be estimated: nobody was ever among them.",
+    ),
+    "not estimable, always on": (
+        hazard_sentence(row(**LOST, exposed_share=1.0, events_exposed=150.0), TICKETS, events=150),
+        "For customers with two or more open tickets no hazard ratio could be estimated: everybody always was among them.",
+    ),
     "not estimable, otherwise": (
         hazard_sentence(row(**LOST, **NUMBER), Phrase(step="each further seat", what="the number of seats")),
         "For the number of seats no hazard ratio could be estimated; the audit says why.",

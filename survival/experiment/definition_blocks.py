@@ -250,7 +250,8 @@ def _same_people(found: Definitions) -> str:
     sizes = listed([f"{count(beside.at_risk(name))} under {name}" for name in found.names])
     n = beside.at_risk_under_all
     if all(beside.at_risk(name) == n for name in found.names):
-        return f"The same {count(n)} customers are at risk under every definition."
+        same = "The same customer is" if n == 1 else f"The same {count(n)} customers are"
+        return f"{same} at risk under every definition."
     return f"At risk are {sizes}; {count(n)} under all of them."
 
 

@@ -233,4 +233,6 @@ def _rank_table(study: Study, tests: pd.DataFrame) -> Table:
     stars = any(str(c).endswith("*") for side in sides.values() for c in side)
     notes = ["* Not observed from signup: compared at the tenures at which both cohorts are."] if stars else []
     display = study.display(shown.assign(**sides))
-    return Table("rank_tests", title, tests, display, notes=(f"{how_sure}. {family}", what, *notes))
+    return Table(
+        "rank_tests", title, tests, display, notes=(f"{how_sure}. {family}", *([what] if pairs.any() else []), *notes)
+    )

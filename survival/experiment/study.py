@@ -39,7 +39,7 @@ from survival.findings import Finding
 from survival.flows.door import flows
 from survival.flows.table import Flows
 from survival.indicators import CALENDAR, Indicator, calendar_period, may_need, needs, warm_up_days
-from survival.plot.numbers import count
+from survival.plot.numbers import counted
 from survival.report.document import Block, Report, Table
 from survival.report.tables import display_frame
 
@@ -333,8 +333,9 @@ class Study:
         names = "definition" if len(self.definitions) == 1 else "definitions"
         observed = self.tables.observed
         period = f"{observed.from_ or 'start'} to {observed.until}; " if observed.until else ""
-        counted = f"{count(self.tables.n_customers)} customers"
-        subtitle = f"{counted}; {period}churn {names}: {', '.join(self.definitions)}"
+        subtitle = (
+            f"{counted(self.tables.n_customers, 'customer')}; {period}churn {names}: {', '.join(self.definitions)}"
+        )
         meta = {"study": self.config.study, "made with": f"churn-survival {version('churn-survival')}"}
         at_level = [replace(b, level=self.config.level) if isinstance(b, Table) else b for b in blocks]
         return Report(self.config.title or self.config.name, subtitle, tuple(at_level), meta, headline)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from survival.plot.forest import covariate_label
-from survival.plot.numbers import confidence, count, is_missing, p_phrase, percent, ratio
+from survival.plot.numbers import confidence, count, counted, is_missing, p_phrase, percent, ratio
 from survival.report.wording import Phrase, phrase_for
 
 HIGHER, LOWER, UNCLEAR = "higher", "lower", "unclear"
@@ -170,9 +170,12 @@ def overlap_sentence(row: Mapping[str, Any]) -> str:
     )
     if not of_a or not of_b:
         empty = [n for n, of in ((a, of_a), (b, of_b)) if not of]
-        return f"Nobody was lost under {listed(empty)} among the {count(row['at_risk_both'])} customers at risk under both {a} and {b}."
+        among = "one customer" if row["at_risk_both"] == 1 else f"{count(row['at_risk_both'])} customers"
+        return f"Nobody was lost under {' or '.join(empty)} among the {among} at risk under both {a} and {b}."
+    if of_a == of_b == both == 1:
+        return f"The one customer lost under {a} was also lost under {b}, and no other was."
     return (
-        f"Of {count(of_a)} customers lost under {a}, {percent(both / of_a, 0)} were also lost under {b}; of {count(of_b)} lost under "
+        f"Of {counted(of_a, 'customer')} lost under {a}, {percent(both / of_a, 0)} were also lost under {b}; of {count(of_b)} lost under "
         f"{b}, {percent(both / of_b, 0)} were also lost under {a}."
     )
 

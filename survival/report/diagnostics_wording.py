@@ -161,6 +161,8 @@ def influence_sentences(
 
 
 def _share(x: float) -> str:
+    if x < 5e-4:
+        return "0.05%"  # no hazard ratio is read to more digits
     return f"{100 * x:.2g}%" if x < 0.1 else percent(x, 0)
 
 

@@ -188,6 +188,9 @@ def _not_estimable(row: Mapping[str, Any], phrase: Phrase, events: float | None)
     exposed = row.get("events_exposed")
     who = phrase.who or phrase.what or phrase.step
     text = f"For {who} no hazard ratio could be estimated"
+    share = row.get("exposed_share")
+    if not is_missing(share) and phrase.who and float(share) in (0.0, 1.0):  # type: ignore[arg-type]
+        return f"{text}: {'nobody was ever' if float(share) == 0 else 'everybody always was'} among them."  # type: ignore[arg-type]
     if not is_missing(exposed) and float(exposed) == 0:  # type: ignore[arg-type]
         return f"{text}: no churn was seen among them."
     if not is_missing(exposed) and events is not None and float(exposed) == events:  # type: ignore[arg-type]
