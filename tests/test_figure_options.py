@@ -40,7 +40,7 @@ BASE: dict[str, Any] = {
 }
 FIGURE = {
     "rows": ["at_risk", "churned", "censored"], "p_value": True, "median": True, "unit": "months", "breaks": 4, "until": 20,
-    "band": "simultaneous", "censor_marks": True, "scale": "share",
+    "band": "simultaneous", "censor_marks": True, "scale": "share", "censored_bars": True,
 }  # fmt: skip
 MODEL = {
     "churn": "cancellation",
@@ -238,14 +238,20 @@ def test_captions_say_what_is_drawn(project: Path) -> None:
     text = caption(project / "cohort_retention", "retention_cancellation")
     assert "bands are 97.5% Hall-Wellner bands, inside which a whole curve lies" in text
     assert "Below: customers at risk at that tenure; churned so far; censored so far." in text
-    assert "Dotted: median tenure. Strokes on a curve: somebody's observation ended. p: test that" in text
+    assert (
+        "Dotted: median tenure. Strokes on a curve: somebody's observation ended. Bars at the foot: customers whose"
+        in text
+    )
+    assert "observation ended (censored). p: test that" in text
     both = caption(project / "churn_definitions", "retention")
     assert "97.5% equal-precision bands" in both
     assert "p: test" not in both
     report = (project / "churn_definitions" / "report.md").read_text()
     assert "so no test compares them" in report, "why nothing is printed is a finding"
     assert "the band of an extrapolated curve spans models" in (project / "churn_rate" / "report.md").read_text()
-    assert "Strokes" not in caption(project / "churn_rate", "extrapolated_cancellation")
+    said = caption(project / "churn_rate", "extrapolated_cancellation")
+    assert "Strokes" not in said
+    assert "Bars" not in said
 
 
 def test_a_changed_p_in_the_csv_changes_the_figure(project: Path, tmp_path: Path) -> None:

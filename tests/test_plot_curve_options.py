@@ -18,6 +18,7 @@ from survival.errors import ArgumentError
 from survival.plot import style
 from survival.plot.agreement import FIRST_SIDE, SECOND_SIDE
 from survival.plot.calendar_strip import calendar_strip
+from survival.plot.censored_bars import step_of
 from survival.plot.churn_rate import BAND_COLOURS
 from survival.plot.curve import curves_of
 from survival.plot.curve_notes import lines_of_tests
@@ -169,6 +170,43 @@ def test_censoring_is_marked_on_the_curve() -> None:
     curve = sv.kaplan_meier(SEVEN, start="start", stop="stop", event="event").tidy().set_index("tenure")
     assert marks.get_xdata().tolist() == [2, 9, 12]
     assert marks.get_ydata().tolist() == pytest.approx(curve.loc[[2, 9, 12], "retention"].tolist())
+
+
+def test_bars_of_the_censored_stand_under_their_tenure() -> None:
+    figure = seven(censored_bars=True, rows=("at_risk",))
+    (bars,) = (axes for axes in figure.axes if axes.get_gid() == "censored-bars")
+    found = {patch.get_x(): patch.get_height() for patch in bars.patches}
+    # R's n.censor is 1 at 2, 9 and 12: a bar holds its left edge, the last one the end of the axis too.
+    assert {x: h for x, h in found.items() if h} == {2.0: 1, 9.0: 1, 11.0: 1}
+    curve = figure.axes[0]
+    assert (bars.get_position().x0, bars.get_position().x1) == (curve.get_position().x0, curve.get_position().x1)
+    assert bars.get_xlim() == curve.get_xlim()
+    assert "Number censored, by day of tenure" in [t.get_text() for t in figure.texts]
+    (table,) = (axes for axes in figure.axes if axes.get_gid() == "risk-table")
+    assert bars.get_position().y1 < table.get_position().y0
+    until = seven(censored_bars=True, until=9)
+    (bars,) = (axes for axes in until.axes if axes.get_gid() == "censored-bars")
+    assert sum(patch.get_height() for patch in bars.patches) == 2
+    assert len(figure.axes) == len(seven(rows=("at_risk",)).axes) + 1
+
+
+def test_bars_of_groups_are_stacked_and_small_multiples_have_none() -> None:
+    frame = retention(["a", "b", "c"])
+    figure = plot.retention_curves(frame, censored_bars=True)
+    (bars,) = (axes for axes in figure.axes if axes.get_gid() == "censored-bars")
+    step, called = step_of(float(frame["tenure"].max()))
+    assert called == "week"
+    number = len(bars.patches) // 3
+    tops = [max(p.get_y() + p.get_height() for p in bars.patches[i::number]) for i in range(number)]
+    place = np.minimum(frame["tenure"] // step, number - 1)
+    np.testing.assert_allclose(tops, frame.groupby(place)["censored"].sum().reindex(range(number), fill_value=0))
+    many = plot.retention_curves(retention(list("abcdefgh")), censored_bars=True)
+    assert "censored-bars" not in {axes.get_gid() for axes in many.axes}
+    assert [step_of(days)[1] for days in (80, 81, 560, 561, 2435, 2436, 99_999)] == [
+        "day", "week", "week", "month", "month", "quarter", "year",
+    ]  # fmt: skip
+    with pytest.raises(ArgumentError, match="censored_bars needs the column censored"):
+        plot.retention_curves(frame.drop(columns="censored"), censored_bars=True)
 
 
 def test_bands_are_those_asked_for() -> None:

@@ -61,6 +61,7 @@ CATALOGUE: dict[str, str] = {
     "landmark-beyond-data": "a landmark that was not observed",
     "later-stays-selected": "later stays of those who came back",
     "no-band": "a curve without a simultaneous band",
+    "no-bars": "a figure without the bars that were asked for",
     "no-p-value": "a figure without the test that was asked for",
     "no-overlap": "groups that no weights make alike",
     "not-adjusted": "a level that curves are not adjusted for",

@@ -215,7 +215,8 @@ def _curves(c: Comparison) -> list[Block]:
     return [
         Figure(
             "retention", retention_title(c, str(name)),
-            f"Kaplan-Meier curves of all customers at risk: {'; '.join(sizes)}. Bands: pointwise {confidence(c.level)} log-log intervals (Greenwood).",
+            f"Kaplan-Meier curves of all customers at risk: {'; '.join(sizes)}. Bands: pointwise "
+            f"{confidence(c.level)} log-log intervals (Greenwood).",
             "Retention curves of both runs over tenure; retention at fixed tenures is in the table below.",
             retention_curves(kept, by="run"), ("retention_curves",),
         ),

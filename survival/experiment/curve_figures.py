@@ -11,7 +11,7 @@ from survival.estimate.curves import Curves
 from survival.experiment.study import Study
 from survival.findings import Finding
 from survival.plot.numbers import confidence
-from survival.plot.retention import bands_drawn
+from survival.plot.retention import bands_drawn, in_one_panel
 
 BAND_WORDS = {"equal-precision": "equal-precision bands (Nair 1984)", "hall-wellner": "Hall-Wellner bands"}
 NO_BAND = "bands of whole curves need spells that are independent; customers with several spells have pointwise intervals only"
@@ -67,7 +67,13 @@ def curve_options(study: Study, bands: pd.DataFrame | None, by: str) -> dict[str
     if band == "simultaneous" and bands is None:
         band = "pointwise"
     limits = None if bands is None else bands[[by, "tenure", "band_lower", "band_upper"]]
-    return {**axis_options(study), "band": band, "bands": limits, "censor_marks": how.censor_marks}
+    return {
+        **axis_options(study),
+        "band": band,
+        "bands": limits,
+        "censor_marks": how.censor_marks,
+        "censored_bars": how.censored_bars,
+    }
 
 
 def tail_band(study: Study) -> Literal["pointwise", "none"]:
@@ -106,6 +112,21 @@ def no_test(study: Study, about: str, why: str) -> None:
         study.note([Finding("no-p-value", "note", "retention.figure.p_value", why)], about=about)
 
 
+def bars_drawn(study: Study, about: str, groups: int) -> bool:
+    """Whether bars of censored customers have a place under the curves; where they are asked for and have none, that is noted."""
+    here = in_one_panel(groups, ordered=study.ordered)
+    if not here:
+        no_bars(study, about, f"{groups} cohorts have a panel each, and no bars of censored customers")
+    return here
+
+
+def no_bars(study: Study, about: str, why: str) -> None:
+    """Say once why `censored_bars` has nothing to draw."""
+    if study.config.retention.figure.censored_bars:
+        message = f"{why}; retention.csv has their numbers"
+        study.note([Finding("no-bars", "note", "retention.figure.censored_bars", message)], about=about)
+
+
 def bands_said(study: Study, groups: int, variance: str, *, whole: bool, ordered: bool, layout: str = "auto") -> str:
     """What a caption says of the bands, after a semicolon; nothing where there are none."""
     how = study.config.retention
@@ -120,7 +141,13 @@ def bands_said(study: Study, groups: int, variance: str, *, whole: bool, ordered
 
 
 def options_said(
-    study: Study, *, tests: pd.DataFrame | None = None, kind: str = "", each: str = "", marks: bool = True
+    study: Study,
+    *,
+    tests: pd.DataFrame | None = None,
+    kind: str = "",
+    each: str = "",
+    marks: bool = True,
+    bars: bool = True,
 ) -> str:
     """What a caption says of the rows below and of what is on the curves."""
     how = study.config.retention.figure
@@ -128,6 +155,11 @@ def options_said(
     said = [f"Below: {below}{each}." if below else ""]
     said += ["Dotted: median tenure." if how.median else ""]
     said += ["Strokes on a curve: somebody's observation ended." if how.censor_marks and marks else ""]
+    said += [
+        "Bars at the foot: customers whose observation ended (censored)."
+        if how.censored_bars and marks and bars
+        else ""
+    ]
     if tests is not None:
         by = " (variance by customer)" if kind == "robust" else ""
         said.append(f"p: test that retention is the same in all cohorts{by}.")

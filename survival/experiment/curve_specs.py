@@ -37,6 +37,9 @@ class CurveFigureSpec(Spec):
         "pointwise", description="simultaneous: of the kind in `bands`, equal precision without one"
     )
     censor_marks: bool = Field(False, description="a stroke on the curve where somebody's observation ended")
+    censored_bars: bool = Field(
+        False, description="bars at the foot: how many observations ended, by tenure; not under small multiples"
+    )
     scale: Literal["percent", "share"] = Field("percent", description="of the y axis: 0 to 100% or 0 to 1")
 
     @field_validator("rows", mode="before")

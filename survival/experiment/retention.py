@@ -12,6 +12,7 @@ from survival.experiment.curve_figures import (
     BAND_WORDS,
     NO_BAND,
     bands_said,
+    bars_drawn,
     curve_options,
     medians,
     options_said,
@@ -177,7 +178,7 @@ def _curves_figure(study: Study, name: str, tests: pd.DataFrame) -> Figure:
         name=f"retention_{study.slug(name)}",
         title=under(study, name, _finding(study, name, tests)),
         caption=f"Kaplan-Meier curves of {sized(study, name)}{said}. "
-        f"{options_said(study, tests=printed, kind=kind)} {mark_note(study, name)}".strip(),
+        f"{options_said(study, tests=printed, kind=kind, bars=bars_drawn(study, name, groups))} {mark_note(study, name)}".strip(),
         alt=f"Retention curves by cohort under {name}; " + _in_words(study, name),
         figure=retention_curves(
             frame,

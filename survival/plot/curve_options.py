@@ -45,6 +45,7 @@ class CurveOptions:
     band: str = "pointwise"
     censor_marks: bool = False
     scale: str = "percent"
+    censored_bars: bool = False
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -139,11 +140,12 @@ def options_of(
     band: str = "pointwise",
     censor_marks: bool = False,
     scale: str = "percent",
+    censored_bars: bool = False,
 ) -> CurveOptions:
     """The options as the arguments of a figure have them: `rows` and `breaks` as one or several."""
     steps = breaks if breaks is None or isinstance(breaks, int | float) else tuple(breaks)
     asked = (rows,) if isinstance(rows, str) else tuple(rows)
-    return CurveOptions(asked, unit, steps, until, band, censor_marks, scale)
+    return CurveOptions(asked, unit, steps, until, band, censor_marks, scale, censored_bars)
 
 
 def _every(step: float, horizon: float, what: str) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from survival.errors import ArgumentError
+from survival.plot import censored_bars as censored
 from survival.plot import risk_table, style
 from survival.plot.curve import Curve, curves_of, draw_curve
 from survival.plot.curve_notes import corner_text, lines_of_tests, median_lines, median_values
@@ -44,6 +45,7 @@ def retention_curves(
     bands: pd.DataFrame | None = None,
     censor_marks: bool = False,
     scale: str = "percent",
+    censored_bars: bool = False,
 ) -> Drawing:
     """Draw Kaplan-Meier curves.
 
@@ -58,10 +60,13 @@ def retention_curves(
     `test_kind` (stratified, robust). `medians`: `by` and a tenure (columns tenure or median_tenure), drawn as dotted lines.
     `unit`: days, months, years; `breaks` (a step, or the ticks) and `until` (the axis' end, before `horizon`) are in that unit,
     in days without one. `band`: pointwise, simultaneous (limits in `bands`, as `Curves.band`), none. `censor_marks`: a tick on
-    the curve wherever an observation ended. `scale`: percent, share. Raises ArgumentError for any other value.
+    the curve wherever an observation ended. `scale`: percent, share. `censored_bars`: bars of how many observations ended, by tenure,
+    at the foot; not of small multiples. Raises ArgumentError for any other value.
     """
     asked = rows if rows is not None else ("at_risk",) if at_risk is not None and len(at_risk) else ()
-    how = options_of(unit, breaks, until, rows=asked, band=band, censor_marks=censor_marks, scale=scale)
+    how = options_of(
+        unit, breaks, until, rows=asked, band=band, censor_marks=censor_marks, scale=scale, censored_bars=censored_bars
+    )
     _check(curves, how, bands)
     groups = style.groups_in_order(curves[by]) if len(curves) else []
     if not groups:
@@ -74,16 +79,21 @@ def retention_curves(
     given = at_risk if _covers(at_risk, ticks) else None
     blocks = risk_table.numbers(curves, given, by, groups, ticks, how.rows)
     words, values = lines_of_tests(tests, test_kind), None if medians is None else median_values(medians, by, groups)
-    many = len(drawn) > TOGETHER_UP_TO[ordered]
-    if len(drawn) > 1 and (layout == "facets" or (layout == "auto" and many)):
+    if not in_one_panel(len(drawn), ordered=ordered, layout=layout):
         return facets(drawn, blocks, ticks, horizon, title, ylabel, how, words, values)
-    return _together(drawn, blocks, ticks, horizon, title, ylabel, how, words, values)
+    ended = censored.numbers(curves, by, groups, horizon) if censored_bars else None
+    return _together(drawn, blocks, ticks, horizon, title, ylabel, how, words, values, ended)
+
+
+def in_one_panel(groups: int, *, ordered: bool = False, layout: str = "auto") -> bool:
+    """Whether `retention_curves` draws so many groups in one panel, and not in small multiples."""
+    many = groups > TOGETHER_UP_TO[ordered]
+    return groups < 2 or not (layout == "facets" or (layout == "auto" and many))
 
 
 def bands_drawn(groups: int, *, ordered: bool = False, layout: str = "auto") -> bool:
     """Whether `retention_curves` draws bands for so many groups."""
-    many = groups > TOGETHER_UP_TO[ordered]
-    return groups <= BANDS_UP_TO or layout == "facets" or (layout == "auto" and many)
+    return groups <= BANDS_UP_TO or not in_one_panel(groups, ordered=ordered, layout=layout)
 
 
 def _check(curves: pd.DataFrame, how: CurveOptions, bands: pd.DataFrame | None) -> None:
@@ -107,7 +117,7 @@ def _covers(at_risk: pd.DataFrame | None, ticks: np.ndarray) -> bool:
 
 def _together(
     drawn: list[Curve], blocks: list[risk_table.Block], ticks: np.ndarray, horizon: float, title: str, ylabel: str,
-    how: CurveOptions, words: list[str], medians: list[float] | None,
+    how: CurveOptions, words: list[str], medians: list[float] | None, ended: np.ndarray | None,
 ) -> Drawing:  # fmt: skip
     labels = [style.shorten(c.label, 1.6) for c in drawn]
     widest, alone = max(map(style.text_width, labels)), len(drawn) == 1
@@ -117,7 +127,8 @@ def _together(
     every, ticks = ticks, ticks[kept]
     left = max(0.8, widest + 0.58 + risk_table.first_width(blocks) / 2) if blocks else 0.8
     table = risk_table.height(blocks, len(drawn)) - risk_table.HEAD
-    under, top = (table + 0.72 if blocks else 0.62), (0.42 if title else 0.15)
+    foot = censored.height(ended is not None)
+    under, top = foot + (table + 0.72 if blocks else 0.62), (0.42 if title else 0.15)
     figure = style.new_figure(left + WIDTH + (0.3 if alone else widest + 0.4), under + HEIGHT + top)
     axes = style.axes_in_inches(figure, left, under, WIDTH, HEIGHT)
     for curve in drawn:
@@ -132,5 +143,7 @@ def _together(
         places, more = median_lines(axes, drawn, labels, medians, how, WIDTH)
         taken, words = [*taken, *places], [*words, *more]
     corner_text(axes, words, drawn, taken, WIDTH)
-    risk_table.draw(figure, axes, drawn, labels, blocks, ticks, left, WIDTH)
+    risk_table.draw(figure, axes, drawn, labels, blocks, ticks, left, WIDTH, foot)
+    if ended is not None:
+        censored.draw(figure, axes, drawn, ended, horizon, (left, WIDTH))
     return figure
