@@ -13,7 +13,9 @@ from survival.experiment.config import load
 from survival.experiment.models import hazard_ratios, models
 from survival.experiment.phrases import phrases, shown_labels
 from survival.experiment.study import Study, opened
+from survival.plot.diagnostics_customers import influence
 from survival.plot.forest import covariate_label, factor_level, factors_of
+from survival.plot.grouped_forest import grouped_forest
 from survival.report.displays import hazard_ratio_display
 from survival.report.document import Table
 from survival.report.tables import prose_html, prose_markdown, table_html
@@ -102,3 +104,21 @@ def test_code_is_code_and_user_text_is_text() -> None:
     note = Table("t", "T", pd.DataFrame({"a": ["`x`"]}), notes=("With `retention.landmark` cohorts",))
     assert "With <code>retention.landmark</code> cohorts" in table_html(note)
     assert "`x`</th>" in table_html(note), "a cell is data"
+
+
+def test_long_names_leave_figures_their_size() -> None:
+    long = "plan[T." + "x" * 300 + "]"
+    ratios = pd.DataFrame(
+        {"covariate": ["low", long, long], "row": ["a", "a", "b\nc" + "y" * 300], "hazard_ratio": 2.0, "ci_lower": 1.5, "ci_upper": 2.5,
+         "p": 0.01}
+    )  # fmt: skip
+    drawn = grouped_forest(ratios, row="row", notes={long: "p = 0.02"}, note_title="Test")
+    assert drawn.get_figwidth() < 10.5
+    texts = [text.get_text() for text in drawn.texts]
+    assert "p = 0.02" in texts
+    assert max(map(len, texts)) < 70
+    assert not any("\n" in text for text in texts)
+    spread = {"minimum": -0.1, "p1": -0.05, "p99": 0.05, "maximum": 0.1, "change_low": -0.01, "change_high": 0.01}
+    distribution = pd.DataFrame([{"covariate": name, **spread} for name in ("low", long)])
+    strongest = pd.DataFrame({"covariate": ["low"], "in_errors": [0.1], "refitted": [False]})
+    assert influence(distribution, strongest).get_figwidth() < 10.5

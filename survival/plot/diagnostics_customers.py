@@ -29,7 +29,8 @@ def influence(
     if len(distribution) == 0:
         return style.message("There is no influence to draw.")
     rows = distribution.to_dict("records")
-    names = [(labels or {}).get(str(r["covariate"]), covariate_label(str(r["covariate"]))) for r in rows]
+    called = [(labels or {}).get(str(r["covariate"]), covariate_label(str(r["covariate"]))) for r in rows]
+    names = [style.name_beside(name, SIZE) for name in called]
     moves = [f"{_signed(r['change_low'])} to {_signed(r['change_high'])}" for r in rows]
     left = max(1.2, *(style.text_width(n, SIZE) for n in names)) + 0.25
     right = max(1.3, *(style.text_width(m, SIZE) for m in moves)) + 0.3

@@ -33,6 +33,7 @@ class _Line:
     look: int = 0
     cells: tuple[str, ...] = ()
     said: str = ""
+    group: str = ""
 
 
 @style.figure_function
@@ -63,8 +64,7 @@ def grouped_forest(
     if len(ratios) == 0:
         return style.message("No hazard ratio was estimated.")
     lines = _lines(ratios, group, row, labels or {}, row_labels or {}, list(counts or {}))
-    notes = {(labels or {}).get(k, covariate_label(k)): v for k, v in (notes or {}).items()}
-    return _draw(lines, list((counts or {}).values()), notes, note_title, title, looks, (more, less), level)
+    return _draw(lines, list((counts or {}).values()), notes or {}, note_title, title, looks, (more, less), level)
 
 
 def _lines(
@@ -80,7 +80,8 @@ def _lines(
     y = 0.0
     for one in style.groups_in_order(frame[group]):
         y += GAP if lines else 0
-        lines.append(_Line(y + HEAD / 2, labels.get(str(one), covariate_label(str(one)))))
+        called = style.name_beside(labels.get(str(one), covariate_label(str(one))), SIZE, "bold")
+        lines.append(_Line(y + HEAD / 2, called, group=str(one)))
         y += HEAD
         for r in frame[frame[group] == one].to_dict("records"):
             name = str(r[row])
@@ -88,7 +89,7 @@ def _lines(
                 float("nan") if is_missing(r[c]) else float(r[c]) for c in ("hazard_ratio", "ci_lower", "ci_upper", "p")
             )
             said = "" if is_missing(r.get("said")) else str(r["said"])
-            text = row_labels.get(name, name)
+            text = style.name_beside(row_labels.get(name, name), SIZE)
             drawn = Row(text, {"": values})  # type: ignore[dict-item]
             cells = tuple(count(r[c]) for c in counted)
             lines.append(_Line(y + LINE / 2, text, drawn, kinds.index(name), cells, said))
@@ -235,11 +236,11 @@ def _notes(
     h = figure.get_figheight()
     figure.text((width - 0.12) / width, (top + 0.1) / h, note_title, fontsize=SIZE, color=style.SOFT, ha="right")
     for line in lines:
-        if line.row is None and line.text in notes:
+        if line.row is None and line.group in notes:
             figure.text(
                 (width - 0.12) / width,
                 (top - line.y) / h,
-                notes[line.text],
+                notes[line.group],
                 va="center_baseline",
                 ha="right",
                 fontsize=SIZE,

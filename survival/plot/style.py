@@ -190,7 +190,8 @@ def text_width(text: str, size: float = 9.0, weight: str = "normal") -> float:
 
 
 def shorten(text: str, width: float, size: float = 9.0, weight: str = "normal") -> str:
-    """The text, or its start and its end around an ellipsis, so that it fits into `width` inches."""
+    """The text on one line, or its start and its end around an ellipsis, so that it fits into `width` inches."""
+    text = " ".join(text.split()) if "\n" in text else text
     if text_width(text, size, weight) <= width:
         return text
     for keep in range(len(text) - 1, 1, -1):
@@ -199,6 +200,11 @@ def shorten(text: str, width: float, size: float = 9.0, weight: str = "normal") 
         if text_width(cut, size, weight) <= width:
             return cut
     return "…"
+
+
+def name_beside(text: str, size: float = 9.0, weight: str = "normal") -> str:
+    """A name for the left of a plot: on one line, and no longer than leaves the plot its room."""
+    return shorten(text, 3.4, size, weight)
 
 
 def wrap(text: str, width: float, size: float = 9.0, weight: str = "normal") -> str:
