@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from survival.errors import ArgumentError
+from survival.errors import ArgumentError, CollinearityError, EstimationError
 from survival.estimate.cox import cox
 from survival.estimate.cox_fit import CoxFit
 from survival.estimate.discrete_cox import discrete_cox
@@ -211,3 +211,31 @@ def test_models_that_change_with_tenure_are_told_apart(frame: pd.DataFrame, fit:
     periods = cox(frame, "x + flag", time_varying={"flag": [5, 10]})
     with refused("flag with log of tenure' is not nested in 'x .* flag by period of tenure"):
         compare_fits(fading, periods)
+
+
+def test_formulas_of_several_parts_and_weights_that_are_no_numbers(frame: pd.DataFrame) -> None:
+    with refused(r"'x \| flag' has several parts"):
+        cox(frame, "x | flag")
+    for weight, size in ((1e300, "large"), (1e-300, "small")):
+        with refused(f"the weights 'w' are too {size} for arithmetic"):
+            cox(frame.assign(w=weight), "x", weights="w")
+    moderate = cox(frame.assign(w=1e90), "x", weights="w", robust=False)
+    np.testing.assert_allclose(moderate.coefficients, cox(frame, "x").coefficients, rtol=1e-9)
+
+
+def test_columns_that_firths_penalty_cannot_tell_apart_are_named(frame: pd.DataFrame) -> None:
+    with pytest.raises(CollinearityError, match="flag") as collinear:
+        cox(frame.assign(twice=2.0 * frame["flag"]), "x + flag + twice", firth=True)
+    assert collinear.value.covariates == ("twice",)
+    dropped = cox(
+        frame.assign(twice=2.0 * frame["flag"]), "x + flag + twice", firth=True, not_estimable="drop", robust=False
+    )
+    np.testing.assert_allclose(dropped.coefficients[:2], cox(frame, "x + flag", firth=True).coefficients, rtol=1e-7)
+
+
+def test_a_message_names_ten_columns_and_counts_the_others(frame: pd.DataFrame) -> None:
+    """Numbers read as text are a level each."""
+    with pytest.raises(EstimationError, match=r"and \d+ more") as raised:
+        cox(frame.assign(x=frame["x"].astype(str)), "x")
+    assert len(raised.value.covariates) > 50
+    assert len(str(raised.value)) < 1600

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from survival.errors import ArgumentError, EstimationError
 from survival.estimate.blas_threads import one_blas_thread
@@ -18,6 +19,7 @@ from survival.estimate.tenure_effects import TenureCoding
 from survival.flows.table import Flows
 
 _LEAST = 1e-150  # range of a column: variances are of its square
+_MOST_WEIGHT = 1e100
 
 
 def cox(
@@ -118,6 +120,9 @@ def prepare(frame: Any, options: Options, robust: bool | None) -> tuple[CoxData,
         return _not_tiny(data_from_flows(frame, options)), options
     data = _not_tiny(_from_frame(frame, options))
     assert data.unit is not None
+    assert data.episodes is not None
+    if options.weights is not None:
+        _refuse_weights(data.episodes.weight, options.weights)
     if robust is None and options.ties != "exact":
         several = (options.customer or options.cluster) and int(data.unit.max()) + 1 < data.rows
         weight = None if data.episodes is None or options.weights is None else data.episodes.weight
@@ -159,6 +164,16 @@ def _refuse_columns_of_episodes(flows: Flows, options: Options) -> None:
         raise ArgumentError(
             f"offset='{options.offset}' is no column of the flows' patterns; there are: {', '.join(there) or 'none'}. Keep it "
             "when the flows are made"
+        )
+
+
+def _refuse_weights(weight: NDArray[np.float64], name: str) -> None:
+    """ArgumentError for weights of which sums and their squares are no numbers, or 0."""
+    there = weight[weight > 0]
+    if there.size and (there.max() > _MOST_WEIGHT or there.max() < 1 / _MOST_WEIGHT):
+        raise ArgumentError(
+            f"the weights '{name}' are too {'large' if there.max() > 1 else 'small'} for arithmetic (up to {there.max():.3g}): divide "
+            "them by their mean; coefficients do not change"
         )
 
 

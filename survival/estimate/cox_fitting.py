@@ -67,6 +67,10 @@ def _alone_or_shared(
 def find_maximum(data: CoxData, options: Options, start: Callable[[], Start] | None = None) -> Maximum[CoxPoint]:
     """The maximum in the inner units, after the checks that name what has no estimate. start: of a model that shares it."""
     estimability.refuse_constant(data.low, data.high, data.names)
+    if options.firth:  # whose own start is the determinant of this information
+        plain = Partial(data.sets, data.x, None)
+        structure = plain.information(start_of(plain, data.x.shape[1]))
+        estimability.refuse_unidentified(data.sets, structure, data.scale, data.names)
     objective, null, null_information = _start(data, options) if start is None else start()
     begin, begin_information, seen, seen_information = null, null_information, null, null_information
     apart = far_apart(data)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from formulaic import Formula, ModelSpec
+from formulaic import Formula, ModelSpec, StructuredFormula
 from formulaic.errors import FormulaicError
 from formulaic.parser.types import Factor
 from numpy.typing import NDArray
@@ -187,6 +187,8 @@ def _parse(formula: str) -> Formula:
         parsed = _parsed(formula)
         if hasattr(parsed, "lhs"):
             raise ArgumentError(f"formula '{formula}': name the covariates only, without '~'")
+        if isinstance(parsed, StructuredFormula):
+            raise ArgumentError(f"formula '{formula}' has several parts: write one, without '|' and '||'")
         if "1" not in map(str, parsed):
             parsed = _parsed(f"1 + {formula} + 1")
     except (FormulaicError, SyntaxError) as error:

@@ -21,6 +21,7 @@ NO_VARIATION = 1e-11  # information per event of a column scaled to variance 1, 
 _COLLINEAR = 1e-9  # 1 - R² of a column on the others, within the risk sets
 _EQUAL = 1e-10  # values this close, in standard deviations, are one value
 _FEW_EVENTS = 1000
+_MOST_NAMED = 10  # columns in a message; all are in .covariates and .table
 _DIRECTION = 1e-3  # share of the range by which a numerical direction may miss a true one
 _ROUNDING = 8 * float(np.finfo(np.float64).eps)
 
@@ -187,7 +188,7 @@ def refuse_separated(
     table = pd.concat(tables, ignore_index=True)
     lines = [
         f"{row.covariate} {row.value}: {row.events:g} events in {row.episodes:,.0f} episodes"
-        for row in table.itertuples()
+        for row in table.head(_MOST_NAMED).itertuples()
     ]
     raise SeparationError(
         f"separation by {_listed(which)}: the events lie on one side of it, so its coefficient has no finite estimate "
@@ -213,4 +214,6 @@ def _exposure_table(sets: RiskSets, value: Floats, name: str) -> pd.DataFrame:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED + 1 else ""
+    shown = names[:_MOST_NAMED] if more else names
+    return ", ".join(f"'{name}'" for name in shown) + more
