@@ -246,6 +246,7 @@ def test_captions_say_what_is_drawn(project: Path) -> None:
     both = caption(project / "churn_definitions", "retention")
     assert "97.5% equal-precision bands" in both
     assert "p: test" not in both
+    assert "Bars" not in both, "they would hold the same customers several times"
     report = (project / "churn_definitions" / "report.md").read_text()
     assert "so no test compares them" in report, "why nothing is printed is a finding"
     assert "the band of an extrapolated curve spans models" in (project / "churn_rate" / "report.md").read_text()

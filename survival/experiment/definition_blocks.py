@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
-from survival.experiment.curve_figures import bands_said, curve_options, medians, no_test, options_said, whole_bands
+from survival.experiment.curve_figures import (
+    bands_said,
+    curve_options,
+    medians,
+    no_bars,
+    no_test,
+    options_said,
+    whole_bands,
+)
 from survival.experiment.definition_ratios import changes, ratio_blocks, unchanged
 from survival.experiment.definitions import (
     UNDER_ALL,
@@ -117,6 +125,7 @@ def _curves_figure(study: Study, found: Definitions) -> Figure:
     longest = max(curves.curves[0].end for curves in found.curves.values())
     made = list(found.curves.items())
     bands = whole_bands(study, made, "definition")
+    no_bars(study, "", "bars of each definition's censored customers would hold the same customers several times")
     no_test(study, "", "the curves are of the same customers under each definition, so no test compares them")
     said = bands_said(study, len(made), _variance(found), whole=bands is not None, ordered=False, layout="together")
     sizes = listed(
@@ -131,7 +140,7 @@ def _curves_figure(study: Study, found: Definitions) -> Figure:
         name="retention",
         title=_spread_title(found),
         caption=f"Kaplan-Meier curves; churned: {sizes}{said}. "
-        f"{options_said(study, each=', one row a definition')}{clock}",
+        f"{options_said(study, each=', one row a definition', bars=False)}{clock}",
         alt="Retention over tenure, one curve a definition of churn; "
         + retention_by_definition(_last_known(found), _last_tenure(found)),
         figure=retention_curves(
@@ -140,7 +149,7 @@ def _curves_figure(study: Study, found: Definitions) -> Figure:
             horizon=longest,
             layout="together",
             medians=medians(study, made, "definition"),
-            **curve_options(study, bands, "definition"),
+            **curve_options(study, bands, "definition") | {"censored_bars": False},
         ),
         source=("retention",),
     )
