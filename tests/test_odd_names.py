@@ -13,11 +13,13 @@ from survival.experiment.config import load
 from survival.experiment.models import hazard_ratios, models
 from survival.experiment.phrases import phrases, shown_labels
 from survival.experiment.study import Study, opened
+from survival.findings import Finding
 from survival.plot.diagnostics_customers import influence
 from survival.plot.forest import covariate_label, factor_level, factors_of
 from survival.plot.grouped_forest import grouped_forest
 from survival.report.displays import hazard_ratio_display
-from survival.report.document import Table
+from survival.report.document import Bullets, Findings, Report, Table
+from survival.report.render import to_html, to_markdown
 from survival.report.tables import prose_html, prose_markdown, table_html
 from survival.report.wording import hazard_findings
 
@@ -122,3 +124,13 @@ def test_long_names_leave_figures_their_size() -> None:
     distribution = pd.DataFrame([{"covariate": name, **spread} for name in ("low", long)])
     strongest = pd.DataFrame({"covariate": ["low"], "in_errors": [0.1], "refitted": [False]})
     assert influence(distribution, strongest).get_figwidth() < 10.5
+
+
+def test_a_result_that_quotes_data_keeps_its_backticks() -> None:
+    said = "Customers with plan “`tick`” left"
+    report = Report("T", "", (Bullets((said,)), Findings((Finding("x", "note", "y", "set `lag: 30`"),))), {}, "")
+    page = to_html(report)
+    assert said in page
+    assert "set <code>lag: 30</code>." in page
+    assert "“\\`tick\\`”" in to_markdown(report)
+    assert "set `lag: 30`." in to_markdown(report)

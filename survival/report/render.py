@@ -66,7 +66,7 @@ def together(text: str) -> str:
 
 
 def prose(text: str) -> Markup:
-    """What the page says in sentences: code between backticks as code, 'p < 0.001' on one line."""
+    """What the audit says: settings between backticks as code, 'p < 0.001' on one line. (Sentences of results may quote data.)"""
     return Markup(prose_html(together(text)))
 
 
@@ -187,9 +187,9 @@ def _markdown(p: Placed, extension: str) -> str:
     if isinstance(block, Section):
         return f"{'#' * block.level} {e(block.title)}"
     if isinstance(block, Paragraph):
-        return prose_markdown(block.text)
+        return e(block.text)
     if isinstance(block, Bullets):
-        return "\n".join(f"- {prose_markdown(item)}" for item in block.items)
+        return "\n".join(f"- {e(item)}" for item in block.items)
     if isinstance(block, Facts):
         return "\n".join(f"- **{e(k)}**: {e(v)}" for k, v in block.items)
     if isinstance(block, Preformatted):
@@ -199,7 +199,7 @@ def _markdown(p: Placed, extension: str) -> str:
         return table_markdown(block, p.number)
     if isinstance(block, Figure):
         caption = f"**Figure {p.number}.** {e(sentence(block.title))}" + (
-            f" {prose_markdown(block.caption)}" if block.caption else ""
+            f" {e(block.caption)}" if block.caption else ""
         )
         return f"![{e(block.alt)}](figures/{block.name}.{extension})\n\n{caption}"
     if not block.items:
