@@ -356,13 +356,24 @@ def test_the_title_of_smoothed_hazards_says_over_which_tenures_they_are_compared
         columns=["covariate", "state", "tenure", "hazard"],
     )
     most = "over most of the tenures compared"
-    assert hazards_title(frame) == f"For 1 of 2 flags the smoothed hazard is higher while the flag is on {most}"
-    assert (
-        hazards_title(frame[frame["covariate"] == "b"]) == f"The smoothed hazard is higher while the flag is off {most}"
+    exact = frame.assign(se=1e-9)
+    both_ways = "clearly higher for 1 of 2 and clearly lower for 1 of 2 flags"
+    assert hazards_title(exact) == f"While a flag is on, the smoothed hazard is {both_ways} {most}"
+    b = exact[exact["covariate"] == "b"]
+    assert hazards_title(b) == f"The smoothed hazard is clearly lower while the flag is on {most}"
+    both = pd.concat([exact[exact["covariate"] == "a"].assign(covariate=c) for c in "ac"])
+    assert hazards_title(both) == f"While a flag is on, the smoothed hazard is clearly higher for both flags {most}"
+    assert hazards_title(exact[exact["state"] == "on"]).startswith("Too few customers to compare")
+    unsure = frame.assign(se=0.0004)  # 0.001 apart, and 1.96 standard errors of the difference are 0.0011
+    assert hazards_title(unsure).startswith(
+        "While a flag is on, the smoothed hazard is clearly higher or lower for none of 2 flags"
     )
-    both = pd.concat([frame[frame["covariate"] == "a"].assign(covariate=c) for c in "ac"])
-    assert hazards_title(both) == f"For both flags the smoothed hazard is higher while the flag is on {most}"
-    assert hazards_title(frame[frame["state"] == "on"]).startswith("Too few customers to compare")
+    a = unsure[unsure["covariate"] == "a"]
+    assert (
+        hazards_title(a)
+        == f"The smoothed hazard is neither clearly higher nor clearly lower while the flag is on {most}"
+    )
+    assert hazards_title(a, level=0.9) == f"The smoothed hazard is clearly higher while the flag is on {most}"
 
 
 def test_lag_titles() -> None:

@@ -224,7 +224,7 @@ def _by_flag(study: Study, made: Models) -> list[Block]:
         Table(f"cumulative_hazard_{slug}", "Cumulative hazard by flag", totals, shown=False),
         Figure(
             name=f"hazard_by_flag_{slug}",
-            title=titled(study, made, hazards_title(smooths)),
+            title=titled(study, made, hazards_title(smooths, study.config.level)),
             caption=f"{_sample(made)} Steps of the Nelson-Aalen estimates smoothed by an Epanechnikov kernel, its bandwidth chosen by "
             f"cross-validation: {words}. Unadjusted for the other covariates; pointwise {confidence(study.config.level)} bands. Drawn "
             f"while at least {MIN_AT_RISK} customers are in the state.",

@@ -117,24 +117,39 @@ def _last_of_both(totals: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(parts, orient="index", columns=["on", "off", "se_on", "se_off"])
 
 
-def hazards_title(smooths: pd.DataFrame) -> str:
-    """For how many flags the smoothed hazard is higher while it is on. `smooths`: covariate, state (on, off), tenure, hazard."""
-    most = []
-    for _, rows in smooths.dropna(subset=["hazard"]).groupby("covariate", sort=False):
-        on, off = (rows[rows["state"] == state].sort_values("tenure") for state in ("on", "off"))
-        if on.empty or off.empty:
-            continue
-        both = on[on["tenure"].between(off["tenure"].min(), off["tenure"].max())]
-        if len(both):
-            most.append(bool((both["hazard"] > np.interp(both["tenure"], off["tenure"], off["hazard"])).mean() > 0.5))
-    if not most:
+def hazards_title(smooths: pd.DataFrame, level: float = 0.95) -> str:
+    """For how many flags the smoothed hazard is clearly higher, or lower, while it is on, over most of the tenures compared.
+
+    `smooths`: covariate, state (on, off), tenure, hazard, se. Clear at a tenure: the interval of the difference leaves 0 outside.
+    """
+    kinds = [
+        k for _, rows in smooths.groupby("covariate", sort=False) if (k := _higher_or_lower(rows, level)) is not None
+    ]
+    if not kinds:
         return "Too few customers to compare the smoothed hazards with a flag on and off"
-    higher, n = sum(most), len(most)
+    higher, lower, n = kinds.count("higher"), kinds.count("lower"), len(kinds)
+    most = "over most of the tenures compared"
     if n == 1:
-        return f"The smoothed hazard is higher while the flag is {'on' if higher else 'off'} over most of the tenures compared"
-    many = "none" if not higher else ("both" if n == 2 else f"all {count(n)}") if higher == n else count(higher)
-    of = "" if higher == n else f" of {count(n)}"
-    return f"For {many}{of} flags the smoothed hazard is higher while the flag is on over most of the tenures compared"
+        clear = f"clearly {kinds[0]}" if kinds[0] else "neither clearly higher nor clearly lower"
+        return f"The smoothed hazard is {clear} while the flag is on {most}"
+    said = [f"clearly {how} for {'both' if many == n == 2 else f'{count(many)} of {count(n)}'}"
+            for many, how in ((higher, "higher"), (lower, "lower")) if many]  # fmt: skip
+    clear = " and ".join(said) if said else f"clearly higher or lower for none of {count(n)}"
+    return f"While a flag is on, the smoothed hazard is {clear} flags {most}"
+
+
+def _higher_or_lower(rows: pd.DataFrame, level: float) -> str | None:
+    """'higher', 'lower', '' where neither is clear over most tenures; None where no tenure has both states."""
+    on, off = (rows[(rows["state"] == s) & rows["hazard"].notna()].sort_values("tenure") for s in ("on", "off"))
+    if on.empty or off.empty:
+        return None
+    both = on[on["tenure"].between(off["tenure"].min(), off["tenure"].max())]
+    if both.empty:
+        return None
+    other, other_se = (np.interp(both["tenure"], off["tenure"], off[c].fillna(0.0)) for c in ("hazard", "se"))
+    apart = both["hazard"].to_numpy(float) - other
+    reach = NormalDist().inv_cdf((1 + level) / 2) * np.hypot(both["se"].fillna(0.0).to_numpy(float), other_se)
+    return "higher" if (apart > reach).mean() > 0.5 else "lower" if (apart < -reach).mean() > 0.5 else ""
 
 
 def lag_title(profile: pd.DataFrame) -> str:
