@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import optimize
 
 from survival.errors import (
     ArgumentError,
@@ -18,7 +19,7 @@ from survival.errors import (
     StructureError,
 )
 from survival.estimate.cox import cox, cox_univariable
-from survival.estimate.design import formula_variables, term_formulas, term_variables
+from survival.estimate.design import design, formula_variables, term_formulas, term_variables
 from survival.experiment.formulas import without as without_names
 from survival.flows.frames import episode_arrays, flows_of
 
@@ -348,3 +349,40 @@ def test_terms_of_columns_with_odd_names_can_be_written_again() -> None:
     again = " + ".join(term_formulas(formula).values())
     assert {term: set(names) for term, names in term_variables(again).items()} == read
     assert without_names(formula, ["plan", "b"]) == "`monthly fee` + bs(seats, df=4) + a"
+
+
+def _has_a_maximum(frame: pd.DataFrame, columns: np.ndarray, exact: bool) -> bool:
+    """By a linear program over all pairs of who leaves and who could have left, one event after the other."""
+    start, stop, event, stratum = (frame[name].to_numpy() for name in ("start", "stop", "event", "s"))
+    rows = []
+    for i in np.flatnonzero(event):
+        there = (start < stop[i]) & (stop >= stop[i]) & (stratum == stratum[i])
+        rows.append(columns[i] - columns[there & ~(exact & event & (stop == stop[i]))])
+    above = np.vstack(rows)
+    found = optimize.linprog(-above.sum(axis=0), A_ub=-above, b_ub=np.zeros(len(above)), bounds=(-1, 1))
+    return bool(-found.fun < 1e-6)
+
+
+@pytest.mark.parametrize("ties", ["efron", "breslow", "exact"])
+def test_separation_is_found_where_there_is_no_maximum_and_nowhere_else(ties: str) -> None:
+    """Small data with several columns, most of which separate together only, or where a tie leaves nobody."""
+    seen = {True: 0, False: 0}
+    for seed in range(40):
+        rng = np.random.default_rng([seed, 17])
+        n = int(rng.choice([10, 20, 40]))
+        frame = pd.DataFrame({"x": rng.normal(size=n), "g": rng.integers(0, 2, n), "p": rng.choice(list("uvwxyz"), n)})
+        frame["start"] = rng.integers(0, 4, n) * 1.0 * (seed % 2)
+        frame["stop"], frame["s"] = frame["start"] + rng.integers(1, rng.choice([5, 15]), n), rng.integers(0, 2, n)
+        frame["event"] = rng.random(n) < rng.choice([0.3, 0.6, 0.9])
+        formula = ["x + g + p", "p + g", "x * g"][seed % 3]
+        try:
+            cox(frame, formula, start="start", strata="s", ties=ties, robust=False)
+            found = True
+        except SeparationError:
+            found = False
+        except (CollinearityError, NoEventsError):
+            continue
+        columns = np.column_stack(design(frame, formula)[0])
+        assert found == _has_a_maximum(frame, columns, ties == "exact"), (seed, formula)
+        seen[found] += 1
+    assert min(seen.values()) >= 8

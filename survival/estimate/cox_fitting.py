@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from survival.errors import EstimationError
+from survival.errors import ConvergenceError, EstimationError
 from survival.estimate import estimability
 from survival.estimate.baseline import baseline_of
 from survival.estimate.cox_data import CoxData
@@ -21,12 +21,13 @@ from survival.estimate.newton import NOISE, Maximum, invert, maximise
 from survival.estimate.objectives import CoxPoint, Objective, Partial, PartialPoint, start_of
 from survival.estimate.offset_start import far_apart, levelled, nearer_start, refuse_overwhelmed, without_offset
 from survival.estimate.partial_likelihood import Likelihood
+from survival.estimate.recession import recession
 from survival.estimate.residuals import robust_meat
 from survival.estimate.risk_sets import Floats, Ints
 from survival.estimate.warm_start import ENOUGH, SETTLED, Preview, samples_of
 from survival.findings import Finding
 
-_FLAT = 20.0  # log risk between the ends of a column
+_FLAT = 15.0  # log risk between the ends of a column: worth a proof that there is a maximum
 
 Start = tuple[Objective, CoxPoint, Floats]  # what is maximised, its point at beta = 0, and the information (p, p) there
 
@@ -67,52 +68,89 @@ def _alone_or_shared(
 def find_maximum(data: CoxData, options: Options, start: Callable[[], Start] | None = None) -> Maximum[CoxPoint]:
     """The maximum in the inner units, after the checks that name what has no estimate. start: of a model that shares it."""
     estimability.refuse_constant(data.low, data.high, data.names)
-    if options.firth:  # whose own start is the determinant of this information
+    if options.firth:  # whose likelihood has the determinant of this information
         plain = Partial(data.sets, data.x, None)
-        structure = plain.information(start_of(plain, data.x.shape[1]))
-        estimability.refuse_unidentified(data.sets, structure, data.scale, data.names)
+        _refuse_unidentified(data, plain.information(start_of(plain, data.x.shape[1])))
     objective, null, null_information = _start(data, options) if start is None else start()
-    begin, begin_information, seen, seen_information = null, null_information, null, null_information
+    ridge, lasso = penalties(data, options)
+    separation = _Separation(data, options, objective, not options.firth and not (ridge + lasso).any())
+    begin, information, seen, seen_information = null, null_information, null, null_information
     apart = far_apart(data)
     if apart:
         seen, seen_information = without_offset(data, options)
         begin = nearer_start(data, objective, null)
-        begin_information = objective.information(begin)
-    ridge, lasso = penalties(data, options)
-    free = not options.firth and not (ridge + lasso).any()
+        information = objective.information(begin)
     if not (ridge + lasso).all():
-        estimability.refuse_unidentified(data.sets, seen_information + np.diag(ridge), data.scale, data.names)
-        if apart:
-            refuse_overwhelmed(data, begin_information + np.diag(ridge), apart, data.names)
-
-    def refuse_separated(columns: Ints) -> None:
-        if columns.size and free:
-            estimability.refuse_separated(data.sets, data.x, data.centre, data.scale, data.names, columns)
-
-    if free:
-        refuse_separated(estimability.separated_alone(data.sets, data.x, seen.likelihood, *data.range()))
+        _refuse_unidentified(data, seen_information + np.diag(ridge))
+        refuse_overwhelmed(data, information + np.diag(ridge), apart, data.names)
+    separation.refuse_alone(seen)
     if lasso.any():
         return maximise_penalised(objective, null, null, null_information, ridge, lasso)
-    maximum = maximise(
-        objective.evaluate,
-        objective.information,
-        begin,
-        begin_information,
-        ridge=ridge,
-        events=float(data.sets.deaths.sum()),
-        separated=lambda direction: free and objective.never_falls(direction),
-        max_iterations=1000 if options.firth else 100,
-        noise=FIRTH_NOISE if options.firth else NOISE,
-        **_preview(data, objective),
-    )
-    if maximum.runaway:
-        refuse_separated(np.flatnonzero(estimability.leading(maximum.direction)))
-    elif free:
-        away = _far_out(data, maximum.beta - begin.beta)
-        if away.any() and objective.never_falls(away):
-            refuse_separated(np.flatnonzero(away))
+    try:
+        maximum = maximise(
+            objective.evaluate,
+            objective.information,
+            begin,
+            information,
+            ridge=ridge,
+            events=float(data.sets.deaths.sum()),
+            separated=separation.along,
+            max_iterations=1000 if options.firth else 100,
+            noise=FIRTH_NOISE if options.firth else NOISE,
+            **_preview(data, objective),
+        )
+    except ConvergenceError:
+        separation.refuse_by_proof()
+        raise
+    separation.refuse_runaway(maximum, begin)
     maximum = replace(maximum, null=null, null_information=null_information)
     return replace(maximum, at=objective.complete(maximum.at)) if isinstance(objective, Levels) else maximum
+
+
+def _refuse_unidentified(data: CoxData, information: Floats) -> None:
+    estimability.refuse_unidentified(data.sets, information, data.scale, data.names)
+
+
+@dataclass(frozen=True, eq=False)
+class _Separation:
+    """The checks for coefficients without a finite maximum; none where a penalty gives them one (free False)."""
+
+    data: CoxData
+    options: Options
+    objective: Objective
+    free: bool
+
+    def along(self, direction: Floats) -> bool:
+        """Whether the likelihood never falls in this direction (p,)."""
+        return self.free and self.objective.never_falls(direction)
+
+    def refuse_alone(self, seen: CoxPoint) -> None:
+        """SeparationError for columns that separate by themselves; seen: the likelihood at beta = 0, of risks that are seen."""
+        if self.free:
+            data = self.data
+            self._refuse(estimability.separated_alone(data.sets, data.x, seen.likelihood, *data.range()))
+
+    def refuse_runaway(self, maximum: Maximum[CoxPoint], begin: CoxPoint) -> None:
+        """SeparationError where Newton has seen a coefficient run away, or stopped so far out that it must be asked."""
+        if maximum.runaway:
+            self._refuse(np.flatnonzero(estimability.leading(maximum.direction)))
+            return
+        away = _far_out(self.data, maximum.beta - begin.beta)
+        if self.free and away.any():
+            if self.objective.never_falls(away):
+                self._refuse(np.flatnonzero(away))
+            self.refuse_by_proof()
+
+    def refuse_by_proof(self) -> None:
+        """SeparationError where a linear program, of few customers, finds a direction."""
+        direction = recession(self.data.sets, self.data.x, self.options.ties == "exact") if self.free else None
+        if direction is not None:
+            self._refuse(np.flatnonzero(estimability.leading(direction)))
+
+    def _refuse(self, columns: Ints) -> None:
+        if columns.size and self.free:
+            data = self.data
+            estimability.refuse_separated(data.sets, data.x, data.centre, data.scale, data.names, columns)
 
 
 def _far_out(data: CoxData, moved: Floats) -> Floats:

@@ -121,7 +121,7 @@ def is_recession(sets: RiskSets, x: Floats, direction: Floats) -> bool:
 
 def highest_at_risk(sets: RiskSets, z: Floats) -> Floats:
     """(K,) the largest z (n,) of those at risk at each slot."""
-    row, begin, end = _intervals(sets)
+    row, begin, end = intervals(sets)
     return _largest(begin, end, z[row], sets.slots)
 
 
@@ -132,7 +132,7 @@ def tells_apart(sets: RiskSets, x: Floats, direction: Floats) -> bool:
     if not np.isfinite(spread) or spread == 0:
         return False
     if sets.episodes:
-        row, begin, end = _intervals(sets)
+        row, begin, end = intervals(sets)
         end = end - np.isin(row, sets.event_row)
         highest = _largest(begin, end, z[row], sets.slots)
     else:
@@ -148,7 +148,7 @@ def leading(direction: Floats) -> Floats:
     return np.where(size > 0.01 * size.max(initial=0.0), direction, 0.0)
 
 
-def _intervals(sets: RiskSets) -> tuple[Ints, Ints, Ints]:
+def intervals(sets: RiskSets) -> tuple[Ints, Ints, Ints]:
     """Design row and slots [a, b) of each stretch at risk; rows of weight 0 are nobody."""
     n = sets.rows
     if sets.episodes:

@@ -64,7 +64,7 @@ class ExactTies:
         self._untied = (sets.deaths <= 1).astype(np.float64)
         left = sets.deaths > 1  # where all leave, the choice is certain: log e_d is their linear predictors' sum
         left[self.members.slot] = False
-        self._certain = np.flatnonzero(left[sets.event_slot])
+        self._certain, self._all_leave = np.flatnonzero(left[sets.event_slot]), left
 
     def evaluate(self, beta: Floats) -> ExactPoint | None:
         """At `beta`; None where it is not finite."""
@@ -102,7 +102,7 @@ class ExactTies:
         others = np.full(members.slot.size, -np.inf)
         staying = members.staying > 0
         np.maximum.at(others, members.of[staying], (members.x @ leading(direction))[members.group[staying]])
-        highest[members.slot] = others
+        highest[members.slot], highest[self._all_leave] = others, -np.inf
         return bool((z[sets.event_row] >= highest[sets.event_slot] - _DIRECTION * spread).all())
 
     def _part(self, part: _Part, beta: Floats) -> tuple[float, Floats, Floats]:

@@ -116,6 +116,11 @@ def maximise(
         info = information(at) + ridge * np.eye(at.beta.size)
     if separated(at.beta):
         return Maximum(at.beta, at, info, null, null_information, iteration, True, at.beta)
+    if change == 0:  # only steps of no length can be evaluated
+        raise ConvergenceError(
+            "the Cox model did not converge: towards its maximum relative risks differ by more than sums over risk sets can hold. "
+            "Look for extreme offsets and covariates, above all of customers who enter late"
+        )
     raise ConvergenceError(
         f"the Cox model did not converge: after {iteration} iterations the log likelihood still changes by "
         f"{change:.1g}, relatively. Look for covariates with extreme values, or pass a penalizer"

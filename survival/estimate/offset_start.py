@@ -61,7 +61,11 @@ def nearer_start(data: CoxData, objective: Objective, null: CoxPoint) -> CoxPoin
 
 
 def refuse_overwhelmed(data: CoxData, information: Floats, apart: float, names: Sequence[str]) -> None:
-    """CollinearityError for columns of which the likelihood at the start, with information (p, p), has no digit left."""
+    """CollinearityError for columns of which the likelihood at the start, with information (p, p), has no digit left.
+
+    apart: what `far_apart` says; 0: nothing to refuse."""
+    if not apart:
+        return
     none = np.diag(information) <= NO_VARIATION * data.sets.event_total.sum()
     if not none.any():
         return
