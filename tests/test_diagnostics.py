@@ -116,7 +116,7 @@ def test_titles_of_forms_count_what_bends() -> None:
     assert words.form_title([bent]) == "The number does not follow its line"
     assert words.form_title([bent, line, bent]) == "2 of 3 numbers do not follow their line"
     assert words.form_title([bent, line]) == "1 of 2 numbers does not follow its line"
-    assert words.form_title([few]) == "Churns observed and expected by the value of each number"
+    assert words.form_title([few]) == "Too few churns to say whether the number departs from a straight line"
 
 
 def moved(**given: Any) -> dict[str, Any]:
@@ -208,11 +208,13 @@ def test_agreement_by_risk_has_a_sentence_for_each_outcome() -> None:
 def test_titles_of_agreement_follow_the_tests() -> None:
     good = group_rows((50, 48.0), (90, 92.0))
     assert (
-        words.agreement_title(good, 0.4, None) == "Observed and expected churns agree at every level of predicted risk"
+        words.agreement_title(good, 0.4, None) == "Observed and expected churns do not clearly differ by predicted risk"
     )
     assert words.agreement_title(good, 0.01, 0.3) == "Observed and expected churns differ by predicted risk"
-    assert words.agreement_title(good, 0.4, 0.01).endswith("but not in every period of tenure")
-    assert words.agreement_title(good[:1], 0.4, 0.01) == "Churns observed and expected, by predicted risk"
+    assert words.agreement_title(good, 0.4, 0.01).endswith("but do in some period of tenure")
+    assert words.agreement_title(good[:1], 0.4, 0.01) == (
+        "Too few churns to say whether observed and expected churns differ by predicted risk"
+    )
 
 
 def test_outliers_are_counted_on_either_side() -> None:

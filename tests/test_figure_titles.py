@@ -58,7 +58,7 @@ ALIKE, DIFFERS = "No clear difference in retention between", "Retention differs 
         (TWO, 0.01, ["a", "b"], 9, DIFFERS + " the two cohorts (log-rank p = 0.010)"),
         (THREE, 0.9, [], 3, ALIKE + " the 3 cohorts (log-rank p = 0.90): 90% in each after 1 day"),
         (at(("all", 90, 0.8), ("all", 365, NA)), None, [], 5, "After 90 days 80.0% (78.0–82.0) of customers were still there"),
-        (at(("all", 90, NA)), None, [], 5, "Customers retained by tenure: not observed from signup to any tenure that was asked for"),
+        (at(("all", 90, NA)), None, [], 5, "No customer was observed from signup to any tenure that was asked for"),
         (at(("a", 90, NA), ("b", 90, NA)), NA, [], 5, "Retention of both cohorts"),
     ],
 )  # fmt: skip
@@ -173,6 +173,8 @@ def test_those_still_here_revenue_returns_and_causes() -> None:
     assert stays_title(stays.head(1)) == "After 90 days 90.0% of first stays went on"
     counts = rows("tenure mean_count ci_lower ci_upper", (90, 0.2, 0.1, 0.3), (365, 1.1, 1.0, 1.2))
     assert departures_title(counts) == "Within 365 days a customer leaves 1.10 times on average (1.00–1.20)"
+    nothing = [revenue_title(more.tail(1), 0.9), departures_title(counts.head(0)), stays_title(stays.tail(1))]
+    assert [text.partition(" was ")[0] for text in nothing] == ["No customer", "No customer", "No stay"]
     causes = rows("cause events", ("price", 3), ("other", 5), ("price", 4))
     assert causes_title(causes) == "Of 2 causes “price” is the most frequent: 7 of 12 churns"
     tied = rows("cause events", ("price", 5), ("other", 5), ("third", 1))

@@ -165,7 +165,7 @@ def _finding(study: Study, name: str, at: pd.DataFrame) -> str:
     """The same as a title, at the longest number of days that is known, with intervals. `at`: as `conditional` has it."""
     known, given = at[at["retention"].notna()], given_tenures(study)
     if known.empty:
-        return "Retention of those who are still here, by tenure"
+        return "Those still here were not observed for as many days more as were asked for"
     middle = given[len(given) // 2]
     mine = known[known["given"] == middle] if (known["given"] == middle).any() else known
     row: Any = mine.loc[mine["days_ahead"].idxmax()]

@@ -9,7 +9,7 @@ from survival.experiment.retention_numbers import entering_late, mark_note, mark
 from survival.experiment.samples import sample_of, under
 from survival.experiment.study import Study
 from survival.plot.cohort_triangle import MONTHS_WITH_INTERVALS, cohort_triangle
-from survival.plot.numbers import confidence, count, percent
+from survival.plot.numbers import confidence, count, counted, percent
 from survival.report.document import Block, Figure, Paragraph, Table
 
 FIRST_YEAR = 12  # months of the second triangle, where the first has no room for intervals
@@ -78,7 +78,7 @@ def _finding(study: Study, name: str, cells: pd.DataFrame) -> str:
     every = int(cells["cohort"].nunique())
     low, high = rows.loc[rows["retention"].idxmin()], rows.loc[rows["retention"].idxmax()]
     after, least, most = (
-        f"After {count(months.max())} months",
+        f"After {counted(months.max(), 'month')}",
         percent(low["retention"], 0),
         percent(high["retention"], 0),
     )

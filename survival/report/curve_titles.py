@@ -15,6 +15,7 @@ from survival.plot.numbers import confidence, count, decimal, is_missing, p_phra
 from survival.report.definition_wording import listed
 
 ALPHA = 0.05
+NONE_ASKED = "any tenure that was asked for"
 _STAYS = {"first stay": "first stays", "second stay": "second stays", "third stay and later": "third and later stays"}
 
 
@@ -36,7 +37,7 @@ def retention_title(at: pd.DataFrame, test: str, p: float | None, late: Collecti
     rows = known[known["tenure"] == known["tenure"].max()]
     if cohorts == 1:
         if rows.empty:
-            return "Customers retained by tenure: not observed from signup to any tenure that was asked for"
+            return f"No customer was observed from signup to {NONE_ASKED}"
         row: Any = rows.iloc[0]
         kept = percent_with_interval(row["retention"], row["ci_lower"], row["ci_upper"])
         return f"After {days(row['tenure'])} {kept} of customers were still there"
@@ -185,7 +186,7 @@ def revenue_title(rows: pd.DataFrame, level: float) -> str:
     """Revenue retained less customers retained. `rows`: tenure, difference, ci_lower, ci_upper."""
     known = rows[rows["difference"].notna()]
     if known.empty:
-        return "Customers and their revenue retained by tenure"
+        return f"No customer was observed to {NONE_ASKED}"
     row: Any = known.loc[known["tenure"].idxmax()]
     after, ci = f"After {days(row['tenure'])}", ""
     if not is_missing(row["ci_lower"]):
@@ -206,7 +207,7 @@ def stays_title(at: pd.DataFrame) -> str:
     both = known.groupby("tenure")["by"].nunique()
     long = both.index[both == both.max()] if len(both) else []
     if not len(long):
-        return "First and later stays by tenure"
+        return f"No stay was observed to {NONE_ASKED}"
     rows = known[known["tenure"] == max(long)]
     said = [
         f"{percent_with_interval(r.retention, r.ci_lower, r.ci_upper)} of {_STAYS.get(str(r.by), str(r.by))}"
@@ -219,7 +220,7 @@ def departures_title(at: pd.DataFrame) -> str:
     """How often customers have left by the longest tenure. `at`: tenure, mean_count, ci_lower, ci_upper."""
     known = at[at["mean_count"].notna()]
     if known.empty:
-        return "Departures per customer by tenure"
+        return f"No customer was observed to {NONE_ASKED}"
     row: Any = known.loc[known["tenure"].idxmax()]
     limits = "" if is_missing(row["ci_lower"]) else f" ({decimal(row['ci_lower'])}–{decimal(row['ci_upper'])})"
     return f"Within {days(row['tenure'])} a customer leaves {decimal(row['mean_count'])} times on average{limits}"

@@ -108,7 +108,7 @@ def form_title(rows: Sequence[Mapping[str, Any]]) -> str:
     bent = sum(str(r["form"]) in (FLATTENS, STEEPENS, TURNS, BENDS) for r in rows)
     few = sum(str(r["form"]) == FEW for r in rows)
     if few == len(rows):
-        return "Churns observed and expected by the value of each number"
+        return f"Too few churns to say whether {'the number departs' if len(rows) == 1 else 'the numbers depart'} from a straight line"
     if not bent:
         which = "the number" if len(rows) == 1 else f"any of the {count(len(rows))} numbers"
         return f"No clear departure of {which} from a straight line"
@@ -271,12 +271,12 @@ def _period(row: Mapping[str, Any]) -> str:
 def agreement_title(groups: Sequence[Mapping[str, Any]], p: float, p_periods: float | None) -> str:
     """Whether the model's numbers agree with what was seen."""
     if sum(float(r["observed"]) for r in groups) < FEW_CHURNS or len(groups) < 2:
-        return "Churns observed and expected, by predicted risk"
+        return "Too few churns to say whether observed and expected churns differ by predicted risk"
     if not is_missing(p) and float(p) < ALPHA:
         return "Observed and expected churns differ by predicted risk"
     if p_periods is not None and not is_missing(p_periods) and float(p_periods) < ALPHA:
-        return "Observed and expected churns agree by predicted risk, but not in every period of tenure"
-    return "Observed and expected churns agree at every level of predicted risk"
+        return "Observed and expected churns do not clearly differ by predicted risk, but do in some period of tenure"
+    return "Observed and expected churns do not clearly differ by predicted risk"
 
 
 def outlier_sentence(far_churned: int, far_stayed: int, customers: float, limit: float, stayed: float) -> str:
