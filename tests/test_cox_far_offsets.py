@@ -92,3 +92,16 @@ def test_a_stratum_of_small_hazards_after_one_of_large_ones_keeps_its_digits() -
     assert_close(curve["survival"], theirs["surv"])
     assert_close(curve["se"], theirs["se"])
     assert_close(curve["ci_lower"], theirs["lower"])
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+def test_a_penalised_maximum_far_from_0(l1_ratio: float) -> None:
+    """The score there, of the sum of its residuals, is the slope of the penalty on the standardised coefficients."""
+    data = frame().assign(o=lambda f: -60.0 * f["flag"])
+    ours = fit("usage + flag", data, offset="o", penalizer=0.01, l1_ratio=l1_ratio, robust=False)
+    assert abs(ours.coefficients[1]) > 5
+    score = ours.residuals("score", by="episode")[["usage", "flag"]].sum().to_numpy()
+    spread = data[["usage", "flag"]].std().to_numpy()
+    size = ours.coefficients * spread
+    slope = 0.01 * len(data) * spread * (l1_ratio * np.sign(size) + (1 - l1_ratio) * size)
+    np.testing.assert_allclose(score, slope, rtol=1e-6, atol=1e-6)

@@ -15,7 +15,7 @@ from survival.estimate.cox_data import CoxData
 from survival.estimate.cox_fit import CoxFit
 from survival.estimate.cox_objective import FIRTH_NOISE, objective_of, penalties
 from survival.estimate.cox_options import Options
-from survival.estimate.elastic_net import maximise_penalised
+from survival.estimate.elastic_net import maximise_penalised, penalty
 from survival.estimate.levels import Levels, factors
 from survival.estimate.newton import NOISE, Maximum, invert, maximise
 from survival.estimate.objectives import CoxPoint, Objective, Partial, PartialPoint, start_of
@@ -85,7 +85,8 @@ def find_maximum(data: CoxData, options: Options, start: Callable[[], Start] | N
         refuse_overwhelmed(data, information + np.diag(ridge), apart, data.names)
     separation.refuse_alone(seen)
     if lasso.any():
-        return maximise_penalised(objective, null, null, null_information, ridge, lasso)
+        nearer = begin.log_likelihood - penalty(begin.beta, ridge, lasso) > null.log_likelihood
+        return maximise_penalised(objective, begin if nearer else null, null, null_information, ridge, lasso)
     try:
         maximum = maximise(
             objective.evaluate,

@@ -78,7 +78,7 @@ def _climb(objective: Objective, at: CoxPoint, step: Floats, ridge: Floats, lass
 def _quadratic(beta: Floats, score: Floats, information: Floats, ridge: Floats, lasso: Floats) -> Floats:
     """Maximum of the quadratic model: score'(b - beta) - ½ (b - beta)' information (b - beta) - penalties of b."""
     b = beta.copy()
-    curve = np.diag(information) + ridge
+    curve = np.maximum(np.diag(information) + ridge, 1e-300)
     linear = score + information @ beta
     for _ in range(_SWEEPS):
         before = b.copy()
@@ -98,7 +98,7 @@ def _exact(b: Floats, linear: Floats, information: Floats, ridge: Floats, lasso:
     matrix = information[np.ix_(active, active)] + np.diag(ridge[active])
     sign = np.sign(b[active])
     try:
-        solved = linalg.solve(matrix, linear[active] - lasso[active] * sign, assume_a="pos")
+        solved = linalg.cho_solve(linalg.cho_factor(matrix), linear[active] - lasso[active] * sign)
     except linalg.LinAlgError:
         return b
     if (np.sign(solved) != sign).any():
