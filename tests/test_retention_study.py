@@ -90,6 +90,10 @@ def test_every_figure_says_what_is_seen_of_whom_and_how(project: Path) -> None:
         else "No clear difference in retention between the 3 cohorts"
     )
     assert figures["retention_cancellation"][0].startswith(f"cancellation: {differ} (log-rank p ")
+    rate = re.search(r"rate ratio ([\d.]+), 95% CI ([\d.–]+)", figures["billing_cancellation"][0])
+    assert rate, "some customers are billed yearly"
+    said = (project / "report.md").read_text()
+    assert rate[0] in said or f"left at {rate[1]} times the rate of the months in between (95% CI {rate[2]})" in said
 
 
 def test_differences_are_those_of_the_curves_against_the_reference(project: Path) -> None:

@@ -157,7 +157,8 @@ def _billing(study: Study, name: str, stays: pd.DataFrame) -> list[Block]:
     made = piecewise_hazard(
         frame, start="start", by="billed", width=MONTH, offset=MONTH / 2, order=labels, level=study.config.level
     )
-    table, slug = made.tidy().rename(columns={"by": "billed"}).assign(definition=name), study.slug(name)
+    every, slug = made.tidy().rename(columns={"by": "billed"}).assign(definition=name), study.slug(name)
+    table = every
     thin = table["person_time"] < AT_RISK * (table["stop"] - table["start"])
     table = table[~thin.groupby(table["billed"], sort=False).cummax()].reset_index(drop=True)
     if table.empty:
@@ -168,7 +169,7 @@ def _billing(study: Study, name: str, stays: pd.DataFrame) -> list[Block]:
     return [
         Figure(
             name=f"billing_{slug}",
-            title=under(study, name, _billing_title(study, name, table)),
+            title=under(study, name, _billing_title(study, table, every[every["billed"] == _billed(12.0)])),
             caption=f"{_known_of(study, name, frame)} {counted(table['events'].sum(), 'churn')} in the bars. "
             "Churns by time at risk, month by month of tenure; each bar is centred on a whole month since the start, so that a "
             f"renewal falls into the middle of one. By the billing period that a customer began with, "
@@ -188,7 +189,15 @@ def _billed(months: float) -> str:
 
 def billing_sentence(study: Study, name: str) -> str | None:
     """Whether who renews leaves at renewals: the hazard in the pieces at renewal against that between them."""
-    odds = _at_renewals(study, name)
+    if BILLING not in _known_terms(study, name) or not study.config.retention.billing:
+        return None
+    stays = study.stays(name)
+    yearly = stays[stays[BILLING] == 12]
+    if len(yearly) < FEW:
+        return None
+    odds = _at_renewals(
+        piecewise_hazard(yearly, start="start", width=MONTH, offset=MONTH / 2).tidy(), study.config.level
+    )
     if odds is None:
         return None
     said = f"{confidence(study.config.level)} CI {ratio(odds[1])}–{ratio(odds[2])}"
@@ -198,15 +207,11 @@ def billing_sentence(study: Study, name: str) -> str | None:
     return f"In the month of a renewal customers billed yearly left {times}."
 
 
-def _at_renewals(study: Study, name: str) -> list[float] | None:
-    """Of customers billed yearly: churn rate in months of renewal over that between, with its limits; None where not known."""
-    if BILLING not in _known_terms(study, name) or not study.config.retention.billing:
-        return None
-    stays = study.stays(name)
-    yearly = stays[stays[BILLING] == 12]
-    if len(yearly) < FEW:
-        return None
-    pieces = piecewise_hazard(yearly, start="start", width=MONTH, offset=MONTH / 2).tidy()
+def _at_renewals(pieces: pd.DataFrame, level: float) -> list[float] | None:
+    """Of customers billed yearly: churn rate in months of renewal over that between, with its limits; None where not known.
+
+    `pieces`: their rows of start, stop (days), events, person_time.
+    """
     middle = (pieces["start"] + pieces["stop"]) / 2 / MONTH
     renewal = ((middle / 12 - (middle / 12).round()).abs() < 0.5 / 12) & (middle > 6)
     at, between = (
@@ -216,17 +221,15 @@ def _at_renewals(study: Study, name: str) -> list[float] | None:
     if not at["person_time"] or not between["events"]:
         return None
     # Of all churns those at renewals are binomial given their number: an exact interval of the ratio of two Poisson rates.
-    low, high = exact_interval(
-        at[["events"]].to_numpy(float), np.array([at["events"] + between["events"]]), study.config.level
-    )
+    low, high = exact_interval(at[["events"]].to_numpy(float), np.array([at["events"] + between["events"]]), level)
     scale = between["person_time"] / at["person_time"]
     share = at["events"] / (at["events"] + between["events"])
     return [float(scale * x / (1 - x)) if x < 1 else np.inf for x in (share, low[0], high[0])]
 
 
-def _billing_title(study: Study, name: str, table: pd.DataFrame) -> str:
+def _billing_title(study: Study, table: pd.DataFrame, yearly: pd.DataFrame) -> str:
     """What `billing_sentence` says; without yearly bills the month with the highest churn rate of the largest group."""
-    odds = _at_renewals(study, name)
+    odds = _at_renewals(yearly, study.config.level)
     if odds is not None:
         said = f"rate ratio {ratio(odds[0])}, {confidence(study.config.level)} CI {ratio(odds[1])}–{ratio(odds[2])}"
         if odds[1] <= 1 <= odds[2]:
