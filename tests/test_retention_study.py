@@ -90,9 +90,15 @@ def test_every_figure_says_what_is_seen_of_whom_and_how(project: Path) -> None:
         else "No clear difference in retention between the 3 cohorts"
     )
     assert figures["retention_cancellation"][0].startswith(f"cancellation: {differ} (log-rank p ")
-    rate = re.search(r"rate ratio ([\d.]+), 95% CI ([\d.–]+)", figures["billing_cancellation"][0])
-    assert rate, "some customers are billed yearly"
     said = (project / "report.md").read_text()
+    pieces = table(project, "billing_cancellation").query("billed == 'billed yearly'")
+    middle = (pieces["start"] + pieces["stop"]) / 2 / 30.4375
+    assert pieces.loc[((middle - 12).abs() < 0.6) | ((middle - 24).abs() < 0.6), "events"].sum() == 0
+    none = "No customer billed yearly left in the month of a renewal (rate ratio 0, 95% CI 0–"
+    assert figures["billing_cancellation"][0].startswith(f"cancellation: {none}")
+    assert f"- {none}" in said
+    rate = re.search(r"rate ratio ([\d.]+), 95% CI ([\d.–]+)", figures["billing_inactivity"][0])
+    assert rate, "some leave at renewals"
     assert rate[0] in said or f"left at {rate[1]} times the rate of the months in between (95% CI {rate[2]})" in said
 
 

@@ -200,11 +200,19 @@ def billing_sentence(study: Study, name: str) -> str | None:
     )
     if odds is None:
         return None
-    said = f"{confidence(study.config.level)} CI {ratio(odds[1])}–{ratio(odds[2])}"
+    said = f"rate ratio {_ratio_said(odds, study.config.level)}"
     if odds[1] <= 1 <= odds[2]:
-        return f"No clear change of the churn rate was seen in the months of yearly renewals (rate ratio {ratio(odds[0])}, {said})."
-    times = f"at {ratio(odds[0])} times the rate of the months in between ({said})"
+        return f"No clear change of the churn rate was seen in the months of yearly renewals ({said})."
+    if not odds[0]:
+        return f"No customer billed yearly left in the month of a renewal ({said})."
+    times = f"at {ratio(odds[0])} times the rate of the months in between ({said.partition(', ')[2]})"
     return f"In the month of a renewal customers billed yearly left {times}."
+
+
+def _ratio_said(odds: list[float], level: float) -> str:
+    """'0.55, 95% CI 0.15–1.42'; where nobody churned, 0 and not a small number."""
+    value, low, high = ("0" if x == 0 else ratio(x) for x in odds)
+    return f"{value}, {confidence(level)} CI {low}–{high}"
 
 
 def _at_renewals(pieces: pd.DataFrame, level: float) -> list[float] | None:
@@ -231,9 +239,11 @@ def _billing_title(study: Study, table: pd.DataFrame, yearly: pd.DataFrame) -> s
     """What `billing_sentence` says; without yearly bills the month with the highest churn rate of the largest group."""
     odds = _at_renewals(yearly, study.config.level)
     if odds is not None:
-        said = f"rate ratio {ratio(odds[0])}, {confidence(study.config.level)} CI {ratio(odds[1])}–{ratio(odds[2])}"
+        said = f"rate ratio {_ratio_said(odds, study.config.level)}"
         if odds[1] <= 1 <= odds[2]:
             return f"No clear change of the churn rate in the months of yearly renewals ({said})"
+        if not odds[0]:
+            return f"No customer billed yearly left in the month of a renewal ({said})"
         return f"The churn rate is {'higher' if odds[0] > 1 else 'lower'} in the months of yearly renewals than between them ({said})"
     billed = table.groupby("billed", sort=False)["person_time"].sum().idxmax()
     rows = table[table["billed"] == billed]
