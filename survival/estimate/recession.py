@@ -14,6 +14,7 @@ from survival.estimate.estimability import intervals
 from survival.estimate.risk_sets import Floats, Ints, RiskSets
 
 _MOST_PAIRS = 50_000
+_MOST_VALUES = 2_000_000  # pairs x columns: seconds
 _ABOVE = 1e-3  # of x'd, with d up to 1 and x of variance 1
 _BELOW = 1e-6  # the solver's tolerance
 
@@ -22,7 +23,7 @@ def recession(sets: RiskSets, x: Floats, among_stayers: bool) -> Floats | None:
     """(p,) a direction, its largest coordinate 1, in which the likelihood never falls; None if there is none, or too many pairs to ask.
 
     among_stayers: who leaves is compared with those who stay only (exact ties)."""
-    first, second = _pairs(sets, among_stayers)
+    first, second = _pairs(sets, among_stayers, min(_MOST_PAIRS, _MOST_VALUES // x.shape[1]))
     if not first.size:
         return None
     above = np.unique(x[first] - x[second], axis=0)
@@ -34,8 +35,8 @@ def recession(sets: RiskSets, x: Floats, among_stayers: bool) -> Floats | None:
     return np.asarray(found.x, np.float64) if proven else None
 
 
-def _pairs(sets: RiskSets, among_stayers: bool) -> tuple[Ints, Ints]:
-    """Rows of x: of an event, and of somebody at risk at its slot; empty when there are too many, or flows hold no stayers."""
+def _pairs(sets: RiskSets, among_stayers: bool, most: int) -> tuple[Ints, Ints]:
+    """Rows of x: of an event, and of somebody at risk at its slot; empty when there are more than `most`, or flows hold no stayers."""
     none = np.zeros(0, np.intp)
     row, begin, end = intervals(sets)
     if among_stayers:
@@ -43,14 +44,14 @@ def _pairs(sets: RiskSets, among_stayers: bool) -> tuple[Ints, Ints]:
             return none, none
         end = end - np.isin(row, sets.event_row)
     length = np.maximum(end - begin, 0)
-    if int(length.sum()) > _MOST_PAIRS:
+    if int(length.sum()) > most:
         return none, none
     slot = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length) + np.repeat(begin, length)
     order = np.argsort(slot, kind="stable")
     member, count = np.repeat(row, length)[order], np.bincount(slot, minlength=sets.slots)
     start = np.cumsum(count) - count
     size = count[sets.event_slot]
-    if int(size.sum()) > _MOST_PAIRS:
+    if int(size.sum()) > most:
         return none, none
     within = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
     return np.repeat(sets.event_row, size).astype(np.intp), member[np.repeat(start[sets.event_slot], size) + within]
