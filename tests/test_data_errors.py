@@ -88,7 +88,7 @@ def test_tables_and_columns_that_are_needed_but_not_there(root: Path) -> None:
         ("o.duckdb", b"12345678DUCK" + bytes(4096), r"cannot be opened as a DuckDB file"),
         ("o.xlsx", b"PK\x03\x04 zipped", r"an Excel workbook; export it as CSV or Parquet"),
         ("o.csv", "customer_id,ordered_on\n".encode("utf-16"), r"UTF-16 text; save it as UTF-8"),
-        ("o.csv", b"customer_id,ordered_\xe9n\n", r"cannot be read as UTF-8 text"),
+        ("o.csv", b"customer_id,ordered_\xe9n\n", r"cannot be read as UTF-8 text: .*Save it as UTF-8"),
         ("o.csv", b"customer_id,ordered_on\n" + b"a,2024-02-01\n" * 9000 + b"\xe9,2024-02-01\n", r"cannot be read: .*not utf-8"),
         ("o.csv", b"customer_id,ordered_on\na,2024-02-01\nb\n", r"cannot be read: .*Line: 3.*Expected Number of Columns: 2 Found: 1"),
         ("o.csv", b"customer_id,ordered_on,ordered_on\na,2024-02-01,x\n", r"two columns named 'ordered_on'"),

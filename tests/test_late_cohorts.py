@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from survival.experiment.adjusted_blocks import adjusted_blocks
+from survival.experiment.comparisons import difference_sentence
 from survival.experiment.config import load
 from survival.experiment.retention_numbers import _rank_table, entering_late, rank_tests
 from survival.experiment.study import opened
@@ -35,6 +36,14 @@ def test_cohorts_first_observed_later_are_marked_in_adjusted_curves_and_tests(tm
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "late.yaml").write_text(CONFIG, encoding="utf-8")
     simulate("crm", customers=400, seed=5, out=tmp_path / "data")
+    two, _ = load(
+        tmp_path / "configs" / "late.yaml",
+        ("cohorts.by=segment", "adjusted=null", "data.tables.customers.where={segment: [mid, enterprise]}"),
+    )
+    with opened(two, tmp_path, Quiet()) as study:  # type: ignore[arg-type]
+        assert difference_sentence(study, "cancellation") == (
+            "Retention of enterprise did not differ clearly from that of mid at day 90 or 365 (adjusted for 2 comparisons)."
+        )
     experiment, _ = load(tmp_path / "configs" / "late.yaml", ())
     with opened(experiment, tmp_path, Quiet()) as study:  # type: ignore[arg-type]
         assert entering_late(study, "cancellation") == {"2021": 366, "2022": 3}

@@ -94,7 +94,8 @@ def text_layout(table: str, path: Path, delimiter: str | None) -> Layout:
             chosen = DELIMITERS[delimiter] if delimiter else _told(first)
             names = first.split() if chosen == " " else next(csv.reader(_chain(first, file), delimiter=chosen), [])
     except (UnicodeDecodeError, EOFError, OSError, csv.Error) as error:
-        raise DataError(f"{table}: {path} cannot be read as UTF-8 text: {error}") from error
+        way = ". Save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+        raise DataError(f"{table}: {path} cannot be read as UTF-8 text: {error}{way}") from error
     if not first:
         raise DataError(f"{table}: {path} is empty: it has no header line")
     return Layout(_distinct(table, path, [n.strip() for n in names]), chosen)

@@ -123,8 +123,11 @@ def difference_sentence(study: Study, name: str) -> str | None:
     clear = tested[tested["p_adjusted"] < ALPHA]
     over = f"adjusted for {count(len(tested))} comparisons" if len(tested) > 1 else "one comparison"
     if clear.empty:
-        at = ", ".join(f"{t:g}" for t in sorted(tested["tenure"].unique()))
-        return f"No cohort's retention differed clearly from that of {reference} at day {at} ({over})."
+        *tenures, last = (f"{t:g}" for t in sorted(tested["tenure"].unique()))
+        at = f"{', '.join(tenures)} or {last}" if tenures else last
+        others = tested["cohort"].unique()
+        whose = f"Retention of {others[0]} did not differ" if len(others) == 1 else "No cohort's retention differed"
+        return f"{whose} clearly from that of {reference} at day {at} ({over})."
     row = clear.loc[clear["difference"].abs().idxmax()]
     number = f"{decimal(100 * abs(row['difference']), 1)} points {'higher' if row['difference'] > 0 else 'lower'}"
     limits = f"{confidence(study.config.level)} CI of the difference {_points(row['ci_lower'])} to {_points(row['ci_upper'])}"

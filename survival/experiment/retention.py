@@ -98,7 +98,7 @@ def _sentences(study: Study, name: str, at: pd.DataFrame, tests: pd.DataFrame) -
             rank_test_sentence(row, cohorts).replace("log-rank test", called) for row in rows
         ),  # none: said once
     ]
-    if more[0] and more[0].startswith("No cohort's") and more[1]:
+    if more[0] and " clearly from that of " in more[0] and more[1]:
         more[1] = f"For comparison, {more[1][0].lower()}{more[1][1:]}"
     return [*said, *(sentence for sentence in more if sentence)]
 
