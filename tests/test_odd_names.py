@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from survival.experiment.config import load
+from survival.experiment.hazard_blocks import _schoenfeld
 from survival.experiment.models import hazard_ratios, models
 from survival.experiment.phrases import phrases, shown_labels
 from survival.experiment.study import Study, opened
@@ -18,7 +19,7 @@ from survival.plot.diagnostics_customers import influence
 from survival.plot.forest import covariate_label, factor_level, factors_of
 from survival.plot.grouped_forest import grouped_forest
 from survival.report.displays import hazard_ratio_display
-from survival.report.document import Bullets, Findings, Report, Table
+from survival.report.document import Bullets, Figure, Findings, Report, Table
 from survival.report.render import to_html, to_markdown
 from survival.report.tables import prose_html, prose_markdown, table_html
 from survival.report.wording import hazard_findings
@@ -80,6 +81,15 @@ def test_levels_with_colons_keep_their_univariable_ratios(study: Study) -> None:
     assert "channel “b [x]: y”" in said
     assert "channel “line break”" in said
     assert "[T." not in said
+
+
+def test_figures_over_tenure_are_described_by_labels(study: Study) -> None:
+    made = models(study)[0]
+    figure, *_ = _schoenfeld(
+        study, made, ["channel[T.b [x]: y]", "seats"], pd.Series({"channel[T.b [x]: y]": 0.01, "seats": 0.02})
+    )
+    assert isinstance(figure, Figure)
+    assert figure.alt.startswith("Log hazard ratio against tenure for channel: b [x]: y, seats; ")
 
 
 def test_factors_of_an_interaction_are_told_from_colons_in_levels() -> None:

@@ -161,15 +161,17 @@ def _schoenfeld(study: Study, made: Models, failing: list[str], p: pd.Series) ->
     effects = effects[effects["covariate"].isin(failing)]
     slug = study.slug(made.definition)
     tidy = made.full.tidy().set_index("covariate")["coef"]
+    labels = shown_labels(study, made)
+    named = ", ".join(labels.get(name, covariate_label(name)) for name in failing)
     figure = Figure(
         name=f"schoenfeld_{slug}",
         title=titled(study, made, changing_title(len(failing), int(p.notna().sum()), PH_ALPHA)),
         caption=f"{_sample(made)} Covariates whose test of proportional hazards has p < {PH_ALPHA:g}: smoothed scaled Schoenfeld residuals "
         f"of the multivariable Cox model (natural spline, 4 df) with a pointwise {confidence(study.config.level)} band; the horizontal "
         "line is the constant that the model fits.",
-        alt=f"Log hazard ratio against tenure for {', '.join(failing)}; the numbers are in the table of the same name.",
+        alt=f"Log hazard ratio against tenure for {named}; the numbers are in the table of the same name.",
         figure=schoenfeld(
-            effects, {n: float(tidy[n]) for n in failing}, ph_p={n: float(p[n]) for n in failing}, labels=study.labels
+            effects, {n: float(tidy[n]) for n in failing}, ph_p={n: float(p[n]) for n in failing}, labels=labels
         ),
         source=(f"schoenfeld_{slug}",),
     )
