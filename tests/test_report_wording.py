@@ -395,6 +395,12 @@ def test_lag_titles() -> None:
         **{c: profile[c].where(profile["lag"] == 0, x) for c, x in (("ci_lower", 0.5), ("ci_upper", 9.0))}
     )
     assert "days, none is at 30 days" in lag_title(gone)
+    late = profile["lag"] == 30
+    other = profile.assign(ci_lower=profile["ci_lower"].mask(late, 0.3), ci_upper=profile["ci_upper"].mask(late, 0.8))
+    assert lag_title(other) == "Of 2 hazard ratios that are clear at a lag of 0 days, 1 still is at 30 days", "b, not a"
+    assert lag_title(other[other["covariate"] == "a"]) == (
+        "The one hazard ratio that is clear at a lag of 0 days is on the other side of 1 at 30 days"
+    )
 
 
 def test_a_main_effect_says_where_it_holds() -> None:

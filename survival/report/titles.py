@@ -156,7 +156,12 @@ def lag_title(profile: pd.DataFrame) -> str:
     """How many ratios are still clear at the longest lag, of those clear at the shortest. `profile`: one definition's rows."""
     first, last = profile["lag"].min(), profile["lag"].max()
     clear = (profile["ci_lower"] > 1) | (profile["ci_upper"] < 1)
-    at_first, at_last = (set(profile.loc[clear & (profile["lag"] == lag), "covariate"]) for lag in (first, last))
+    sides = profile.assign(higher=profile["ci_lower"] > 1)[
+        ["covariate", "higher"]
+    ]  # clear on the other side is not still clear
+    at_first, at_last = (
+        set(sides[clear & (profile["lag"] == lag)].itertuples(index=False, name=None)) for lag in (first, last)
+    )
     known = int(profile.loc[profile["lag"] == first, "ci_lower"].notna().sum())
     if not at_first:
         return f"No hazard ratio is clearly different from 1 at a lag of {count(first)} days"
@@ -166,8 +171,9 @@ def lag_title(profile: pd.DataFrame) -> str:
     kept = len(at_first & at_last)
     still = "none is" if not kept else f"{count(kept)} still {'is' if kept == 1 else 'are'}"
     if len(at_first) == 1:
+        flipped = {(name, not higher) for name, higher in at_first} & at_last
         return (
             f"The one hazard ratio that is clear at a lag of {count(first)} days "
-            f"{'still is' if kept else 'is no longer clear'} at {count(last)} days"
+            f"{'still is' if kept else 'is on the other side of 1' if flipped else 'is no longer clear'} at {count(last)} days"
         )
     return f"Of {count(len(at_first))} hazard ratios that are clear at a lag of {count(first)} days, {still} at {count(last)} days"
