@@ -20,7 +20,7 @@ from survival.estimate.cox import cox
 from survival.estimate.kaplan_meier import kaplan_meier
 from survival.estimate.shared_customers import difference, retention_by_customer
 from survival.experiment import run as runs
-from survival.experiment.compare import EVERYBODY, compare
+from survival.experiment.compare import EVERYBODY, _adjusted, compare
 from survival.experiment.compare_report import as_json, as_text, page
 from survival.experiment.compare_words import _of_customers, _retention, main_sentence, sentences
 from survival.experiment.kept_customers import pseudonyms
@@ -137,6 +137,14 @@ def test_the_table_of_retention_leaves_out_what_is_the_same(project: Path) -> No
     assert not everything.notes
     assert everything.display is not None
     assert len(everything.display) == len(rows)
+
+
+def test_what_no_customer_differs_in_is_no_comparison() -> None:
+    """Holm's family is three of six here."""
+    frame = pd.DataFrame({"definition": ["a"] * 6, "p": [0.01, 1.0, 0.04, 1.0, 0.6, np.nan]})
+    tested = pd.Series([True, False, True, False, True, True])
+    assert _adjusted(frame, tested).tolist()[:5] == pytest.approx([0.03, 1.0, 0.08, 1.0, 0.6])
+    assert np.isnan(_adjusted(frame, tested)[5])
 
 
 def test_a_run_against_itself_has_not_moved(project: Path) -> None:

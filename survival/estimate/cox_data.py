@@ -211,7 +211,7 @@ def strata_codes(frame: pd.DataFrame, strata: Sequence[str]) -> tuple[Ints | Non
     if missing:
         there = ", ".join(map(str, frame.columns))
         raise ArgumentError(f"strata '{missing[0]}' is no column; there are: {there}")
-    return pattern_codes(frame, strata, len(frame))
+    return pattern_codes(frame, strata, len(frame), "strata")
 
 
 def _prepared(

@@ -25,6 +25,7 @@ from survival.estimate.partial_likelihood import Likelihood
 from survival.estimate.risk_sets import Floats
 from survival.estimate.tenure_effects import TenureCoding
 from survival.findings import Finding
+from survival.flows.columns import counted
 
 
 def coefficient_table(
@@ -122,7 +123,7 @@ class CoxFit:
 
     def __repr__(self) -> str:
         head = (
-            f"Cox model of {self.events:,} events in {self.episodes:,} episodes of {self.customers:,} customers "
+            f"Cox model of {counted(self.events, 'event')} in {counted(self.episodes, 'episode')} of {counted(self.customers, 'customer')} "
             f"(ties: {self.options.ties}{', robust' if self.options.robust else ''})"
         )
         shown = self.tidy()[["covariate", "coef", "hazard_ratio", "ci_lower", "ci_upper", "z", "p"]]

@@ -26,6 +26,7 @@ from survival.estimate.residuals import robust_meat
 from survival.estimate.risk_sets import Floats, Ints
 from survival.estimate.warm_start import ENOUGH, SETTLED, Preview, samples_of
 from survival.findings import Finding
+from survival.flows.columns import counted
 
 _FLAT = 15.0  # log risk between the ends of a column: worth a proof that there is a maximum
 
@@ -224,7 +225,9 @@ def _finding(name: str, error: EstimationError) -> Finding:
     if error.finding == "separation":
         mine = error.table[error.table["covariate"] == name]
         others = [other for other in error.covariates if other != name]
-        figure = ", ".join(f"{row.events:g} events of {row.episodes:g} at {row.value}" for row in mine.itertuples())
+        figure = ", ".join(
+            f"{counted(row.events, 'event')} of {row.episodes:g} at {row.value}" for row in mine.itertuples()
+        )
         alone = (mine["events"] == 0).any() or not others
         what = (
             "the events lie on one side of it"

@@ -23,7 +23,7 @@ from formulaic.parser.types import Factor
 from numpy.typing import NDArray
 
 from survival.errors import ArgumentError, StructureError
-from survival.flows.columns import rows_in_words
+from survival.flows.columns import counted
 
 Floats = NDArray[np.float64]
 Levels = tuple[str, ...]
@@ -284,14 +284,14 @@ def _refuse_missing(variables: Mapping[str, Floats | pd.Categorical]) -> None:
     if all(_computable(column) for column in numeric.values()) and all((text.codes >= 0).all() for text in texts):
         return
     counts = {name: int(pd.isna(column).sum()) for name, column in variables.items()}
-    bad = [f"'{name}' in {rows_in_words(count)}" for name, count in counts.items() if count]
+    bad = [f"'{name}' in {counted(count, 'row')}" for name, count in counts.items() if count]
     if bad:
         raise StructureError(
             f"covariates with missing values: {', '.join(bad)}. Drop these rows, or give them a value or level of their own"
         )
     for name, column in numeric.items():
         if np.isinf(column).any():
-            raise StructureError(f"covariate '{name}' is infinite in {rows_in_words(int(np.isinf(column).sum()))}")
+            raise StructureError(f"covariate '{name}' is infinite in {counted(int(np.isinf(column).sum()), 'row')}")
     _refuse_large(numeric)
 
 
@@ -316,7 +316,7 @@ def _finite_columns(matrix: Any, names: Sequence[str]) -> list[Floats]:
     columns = [frame[name].to_numpy(np.float64) for name in names]
     bad = {name: int((~np.isfinite(column)).sum()) for name, column in zip(names, columns)}
     if any(bad.values()):
-        counts = ", ".join(f"'{name}' in {rows_in_words(count)}" for name, count in bad.items() if count)
+        counts = ", ".join(f"'{name}' in {counted(count, 'row')}" for name, count in bad.items() if count)
         raise StructureError(f"terms of the formula that are missing or infinite: {counts}")
     _refuse_large(dict(zip(names, columns)))
     return columns

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from survival.errors import CollinearityError, NoEventsError, SeparationError
 from survival.estimate.partial_likelihood import Likelihood
 from survival.estimate.risk_sets import Floats, Ints, RiskSets
+from survival.flows.columns import counted
 
 NO_VARIATION = 1e-11  # information per event of a column scaled to variance 1, below which it is rounding
 _COLLINEAR = 1e-9  # 1 - R² of a column on the others, within the risk sets
@@ -187,7 +188,7 @@ def refuse_separated(
     tables = [_exposure_table(sets, x[:, j] * scale[j] + centre[j], names[j]) for j in columns]
     table = pd.concat(tables, ignore_index=True)
     lines = [
-        f"{row.covariate} {row.value}: {row.events:g} events in {row.episodes:,.0f} episodes"
+        f"{row.covariate} {row.value}: {counted(row.events, 'event')} in {counted(round(row.episodes), 'episode')}"
         for row in table.head(_MOST_NAMED).itertuples()
     ]
     raise SeparationError(

@@ -267,7 +267,7 @@ def _ratios(one: Run, two: Run, level: float) -> pd.DataFrame:
     rows = rows.set_index(keys).reindex(pd.MultiIndex.from_tuples(order, names=keys)).reset_index()
     made = [_ratio(row, one, two, level) for row in rows.to_dict("records")]
     frame = pd.DataFrame(made, columns=RATIO_COLUMNS[:-1])
-    return frame.assign(p_adjusted=_adjusted(frame))[RATIO_COLUMNS]
+    return frame.assign(p_adjusted=_adjusted(frame, frame["ratio_lower"] != frame["ratio_upper"]))[RATIO_COLUMNS]
 
 
 def _at_level(run: Run, level: float) -> pd.DataFrame:
@@ -316,7 +316,7 @@ def _retention(one: Run, two: Run, both: list[str], level: float) -> pd.DataFram
         return pd.DataFrame(columns=RETENTION_COLUMNS)
     frame = pd.concat(rows, ignore_index=True)
     frame = frame[frame["before"].notna() & frame["after"].notna()].reset_index(drop=True)
-    return frame.assign(p_adjusted=_adjusted(frame))[RETENTION_COLUMNS]
+    return frame.assign(p_adjusted=_adjusted(frame, frame["se"] > 0))[RETENTION_COLUMNS]
 
 
 def _at_risk(run: Run, definition: str) -> pd.DataFrame:
@@ -337,10 +337,12 @@ def _moved(pair: list[pd.DataFrame], at: np.ndarray, level: float) -> pd.DataFra
     return moved.rename(columns=names).assign(tenure=at.astype(int), before=made[0][0], after=made[1][0])
 
 
-def _adjusted(frame: pd.DataFrame) -> pd.Series:
-    """Holm's adjustment of p within each definition."""
+def _adjusted(frame: pd.DataFrame, tested: pd.Series) -> pd.Series:
+    """Holm's adjustment of p within each definition, over the rows where some customer's data differ: the others compare nothing,
+    and keep their p of 1."""
     p = frame["p"].astype(float)
-    return p.groupby(frame["definition"]).transform(lambda values: holm(values.to_numpy(float)))
+    adjusted = p.where(tested).groupby(frame["definition"]).transform(lambda values: holm(values.to_numpy(float)))
+    return adjusted.where(tested, p)
 
 
 def _levels(one: Run, two: Run, names: tuple[str, str]) -> Iterator[str]:

@@ -19,7 +19,8 @@ from survival.report.document import Block, Bullets, Figure, Paragraph, Report, 
 PAIRED = (
     "Intervals of differences come from each customer's influence on both estimates (Wei, Lin and Weissfeld 1989): customers who are "
     "in both runs make the estimates go together, and that is taken into account. p is adjusted for the number of comparisons "
-    "(Holm), by definition. A difference says that the numbers moved, not why: read what went in first."
+    "(Holm), by definition; what is the same by necessity, since no customer differs, is no comparison. A difference says that the "
+    "numbers moved, not why: read what went in first."
 )
 PERIODS = (
     "Runs with an observed period that begins after the first signup follow customers of all tenures from that day on. Their retention at "

@@ -137,12 +137,13 @@ def refuse(bad: NDArray[np.bool_], problem: str, shown: Mapping[str, Any], who: 
     if not bad.any():
         return
     rows = np.flatnonzero(bad)
-    raise StructureError(f"{problem}: {rows_in_words(rows.size)}. {show_rows(rows, shown, who)}")
+    raise StructureError(f"{problem}: {counted(rows.size, 'row')}. {show_rows(rows, shown, who)}")
 
 
-def rows_in_words(count: int) -> str:
-    """'1 row', '2,000 rows'."""
-    return "1 row" if count == 1 else f"{count:,} rows"
+def counted(count: float, thing: str) -> str:
+    """'1 row', '2,000 rows', '0.5 events'."""
+    number = f"{count:,.0f}" if float(count).is_integer() else f"{count:,.4g}"
+    return f"{number} {thing}" if count == 1 else f"{number} {thing}s"
 
 
 def show_rows(rows: NDArray[np.intp], shown: Mapping[str, Any], who: pd.Series | None = None) -> str:

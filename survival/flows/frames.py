@@ -245,13 +245,15 @@ def flows_of(
     return _reduce(episodes, np.asarray(codes, np.intp), patterns.reset_index(drop=True), began, ended)
 
 
-def pattern_codes(frame: pd.DataFrame, by: Sequence[str], rows: int) -> tuple[NDArray[np.intp], pd.DataFrame]:
-    """Codes (rows,) of the distinct combinations of the columns `by`, in sorted order, and these."""
+def pattern_codes(
+    frame: pd.DataFrame, by: Sequence[str], rows: int, role: str = "by"
+) -> tuple[NDArray[np.intp], pd.DataFrame]:
+    """Codes (rows,) of the distinct combinations of the columns `by`, in sorted order, and these. role: what errors call them."""
     if not by:
         return np.zeros(rows, np.intp), pd.DataFrame(index=range(1))
     codes, levels = np.zeros(rows, np.int64), []
     for name in by:
-        column = complete(frame, name, "by")
+        column = complete(frame, name, role)
         levels.append(pd.Categorical(column).remove_unused_categories())
         codes = codes * len(levels[-1].categories) + levels[-1].codes
         # Renumber at each step: the product of many columns would overflow.
