@@ -126,7 +126,7 @@ def figure(kept: dict[str, Any], path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(7.5, 4.5), dpi=150)
     lines = {engine: tuple(zip(*sorted(pairs))) for engine, pairs in points.items()}
     place = 0.0
-    for engine, (sizes, seconds) in sorted(lines.items(), key=lambda line: (line[1][0][-1], line[1][1][-1])):
+    for engine, (sizes, seconds) in sorted(lines.items(), key=lambda line: line[1][1][0]):
         ours = engine == "ours"
         axes.plot(
             sizes,
@@ -136,16 +136,16 @@ def figure(kept: dict[str, Any], path: Path) -> None:
             linewidth=2.5 if ours else 1.5,
             markersize=6 if ours else 4,
         )
-        beside = sizes[-1] >= 1_000_000  # else other lines go on to the right: the name stands above
-        place = max(seconds[-1], place * 1.35) if beside and not ours else seconds[-1]
+        place = max(seconds[0], place * 1.4)  # names at the left, where no line passes
         axes.annotate(
-            NAMES[engine], (sizes[-1], place), xytext=(7, 0) if beside else (0, 9), textcoords="offset points",
-            va="center", ha="left" if beside else "center", fontsize=8, color=COLOURS[engine],
-            fontweight="bold" if ours else "normal",
+            NAMES[engine], (sizes[0], place), xytext=(-8, 0), textcoords="offset points", va="center", ha="right", fontsize=8,
+            color=COLOURS[engine], fontweight="bold" if ours else "normal",
         )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="episodes, 10 covariates, Efron ties", ylabel="seconds for one fit")
     low, high = axes.get_xlim()
-    axes.set_xlim(low, high * 6)
+    axes.set_xlim(low / 14, high)
+    axes.set_xticks([1e4, 1e5, 1e6, 1e7])
+    axes.tick_params(axis="x", which="minor", length=0)
     axes.grid(True, which="major", color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()

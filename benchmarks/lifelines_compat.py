@@ -19,13 +19,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from cox import COLUMNS, peak, simulate, start_measuring, worst
+from cox import COLUMNS, simulate, worst
+from cox_engines import timed
 
 CALL = {"event_col": "event", "start_col": "start", "stop_col": "stop", "id_col": "customer"}
 CASES: dict[str, dict[str, Any]] = {"plain": {}, "3 strata, weights": {"strata": "site", "weights_col": "weight"}}
@@ -45,16 +45,12 @@ def worker(engine: str, case: str, path: str) -> None:
     else:
         from survival.lifelines_compat import CoxTimeVaryingFitter
     frame = read(path, case)
-    before = start_measuring()
-    started, cpu = time.perf_counter(), time.process_time()
-    fit = CoxTimeVaryingFitter().fit(frame, **CALL, **CASES[case])
-    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-    memory = peak() - before
+    fit, run = timed(lambda: CoxTimeVaryingFitter().fit(frame, **CALL, **CASES[case]))
     with contextlib.redirect_stdout(io.StringIO()) as out:
         fit.print_summary(style="ascii")
     table = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "", out.getvalue())
     print(json.dumps({
-        "seconds": seconds, "cpu": cpu, "memory": memory, "table": table,
+        **run, "table": table,
         "coef": fit.params_.tolist(), "se": fit.standard_errors_.tolist(), "events": int(fit.event_observed.sum()),
     }))  # fmt: skip
 
