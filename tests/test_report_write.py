@@ -17,6 +17,7 @@ from report_demo import NASTY, hazard_ratios, report
 from survival.errors import ArgumentError
 from survival.findings import Finding
 from survival.plot import forest
+from survival.plot.style import new_figure
 from survival.report import (
     Bullets,
     Figure,
@@ -37,6 +38,7 @@ from survival.report import (
     write,
     write_index,
 )
+from survival.report.document import BOXES
 from survival.report.tables import display_frame, latex_escape, table_html, table_latex, table_markdown
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -236,6 +238,15 @@ def test_latex_of_wide_tables_is_scaled_and_other_scripts_are_told() -> None:
     plain, other = (table_latex(Table("t", "T", pd.DataFrame({"cohort": [name]}))) for name in ("Zoë", "Жук"))
     assert "XeLaTeX" not in plain
     assert other.splitlines()[1].startswith("% has letters that pdfLaTeX does not know")
+
+
+@pytest.mark.parametrize(("name", "boxes"), [("Zoë – κ ≥ 3", False), ("東京", True)])
+def test_a_caption_says_that_boxes_stand_for_letters(name: str, boxes: bool) -> None:
+    drawn = new_figure(3, 2)
+    drawn.text(0.1, 0.1, f"{name}\nline")
+    first = Figure("curve", "Title", "Caption.", "A curve.", drawn)
+    again = Figure("curve", "Title", first.caption, "A curve.", drawn)
+    assert again.caption == first.caption == ("Caption. " + BOXES if boxes else "Caption.")
 
 
 def test_cells_end_no_line_between_number_and_unit() -> None:

@@ -25,7 +25,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 
 from survival.errors import ArgumentError
@@ -99,7 +100,7 @@ STYLE: dict[str, Any] = {
 def look() -> Iterator[None]:
     """Matplotlib's defaults plus this style, whatever the user's own settings are; restored afterwards."""
     with matplotlib.style.context(STYLE, after_reset=True), warnings.catch_warnings():
-        # A name in a script that the font lacks is drawn as a box; the tables hold it in full.
+        # A name in a script that the font lacks is drawn as a box; the caption says so, and the tables hold it in full.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         yield
 
@@ -141,6 +142,13 @@ def redrawn(recipe: Recipe) -> Figure:
         raise ArgumentError(f"{recipe.function} draws no figure of this version")
     figure: Figure = draw(**recipe.arguments)
     return figure
+
+
+def has_boxes(figure: Figure) -> bool:
+    """Whether a text of the figure has letters that its font lacks, so that boxes stand for them."""
+    font = get_font(findfont(FontProperties(family=STYLE["font.family"])))
+    letters = {letter for text in figure.findobj(Text) for letter in text.get_text() if not letter.isspace()}
+    return any(not font.get_char_index(ord(letter)) for letter in letters)
 
 
 def svg_bytes(figure: Figure, title: str = "") -> bytes:

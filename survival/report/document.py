@@ -15,8 +15,9 @@ import pandas as pd
 
 from survival.errors import ArgumentError
 from survival.findings import Finding
-from survival.plot.style import Drawing
+from survival.plot.style import Drawing, has_boxes
 
+BOXES = "Boxes stand for letters that the figure's font does not have; the tables have them."
 NAME = re.compile(r"[a-z0-9][a-z0-9_]*\Z")
 
 
@@ -121,6 +122,8 @@ class Figure:
         object.__setattr__(self, "source", (self.source,) if isinstance(self.source, str) else tuple(self.source))
         if not self.alt.strip():
             raise ArgumentError(f"Figure {self.name!r} has no alt text: say in a sentence what it shows")
+        if isinstance(self.figure, Drawing) and has_boxes(self.figure) and BOXES not in self.caption:
+            object.__setattr__(self, "caption", f"{self.caption} {BOXES}".strip())
 
 
 @dataclass(frozen=True)
