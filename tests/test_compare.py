@@ -81,10 +81,10 @@ def test_a_price_rise_is_told_truly(project: Path) -> None:
         "Not the same in both runs: 2 keys of the config (data.observed.from, data.observed.until). last observes 2024-07-01 to "
         "2024-09-30, this observes 2024-10-01 to 2024-12-31."
     )
-    assert main_sentence(found).startswith("Retention of starter at day 365 under cancellation fell from ")
+    assert main_sentence(found).startswith("Retention of cohort starter at day 365 under cancellation fell from ")
     assert page(found).headline == main_sentence(found)
     assert any(s.startswith("The hazard ratio of plan: starter under cancellation rose from") for s in said)
-    assert any(s.startswith("Retention of starter at day") and " fell from " in s for s in said)
+    assert any(s.startswith("Retention of cohort starter at day") and " fell from " in s for s in said)
     assert not any("basic" in s or "plan: pro" in s for s in said)
     assert not any(word in " ".join(said) for word in ("because", "caused", "due to", "effect"))
 

@@ -272,6 +272,19 @@ def test_a_word_that_may_mean_nothing_names_the_way_out() -> None:
         DataSpec.model_validate({"tables": {"usage": {"table": "u", "nulls": {"quantiti": ["NA"]}}}})
 
 
+@pytest.mark.parametrize(("values", "told"), [(["1,5", "2.000,25", "3"], True), (["a,5", "1,5", "x"], False)])
+def test_decimal_commas_are_told(values: list[str], told: bool) -> None:
+    people = frame(
+        "customer_id signed_up_on seats", *((f"c{i}", "2024-01-10", value) for i, value in enumerate(values))
+    )
+    with opened({"customers": people}) as tables:
+        found = [f for f in tables.findings if f.subject == "customers.seats"]
+        assert bool(found) == told
+        if told:
+            assert "seats holds decimal commas, such as '1,5', in 2 rows" in found[0].message
+            assert found[0].figure == "2 of 3 values"
+
+
 def test_ids_are_compared_as_text() -> None:
     people = pa.table({"customer_id": ["1", "01", " 1", "2.5"], "signed_up_on": ["2024-01-10"] * 4})
     for values, numbers in (

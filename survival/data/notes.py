@@ -122,6 +122,9 @@ def _attributes(check: Check) -> Iterator[Finding]:
         )
 
 
+_DECIMAL_COMMA = r"^[+-]?[0-9][0-9.]*,[0-9]+$"
+
+
 def _mixed(check: Check, customers: ir.Table) -> Iterator[Finding]:
     """Attributes that hold numbers but for some rows: they are read as text, and a formula would make a level of each number."""
     texts = [name for name in check.readings["customers"].attributes if customers[name].type().is_string()]
@@ -130,8 +133,25 @@ def _mixed(check: Check, customers: ir.Table) -> Iterator[Finding]:
         read = column.strip().try_cast("float64")
         number = (read.isnan() | read.isinf()).ifelse(ibis.null("float64"), read)
         text = column.notnull() & number.isnull()
-        counts = customers.aggregate(text=text.sum(), numbers=number.notnull().sum(), one=column.min(where=text))
+        commas = text & column.strip().re_search(_DECIMAL_COMMA)
+        counts = customers.aggregate(
+            text=text.sum(),
+            numbers=number.notnull().sum(),
+            one=column.min(where=text),
+            commas=commas.sum(),
+            such=column.min(where=commas),
+        )
         row = check.engine.rows(counts)[0]
+        if row["commas"] and row["commas"] == row["text"]:
+            yield Finding(
+                "text-among-numbers",
+                "warning",
+                f"customers.{name}",
+                f"{name} holds decimal commas, such as {row['such']!r}, in {row['commas']:,} rows: it is read as text, and a formula would "
+                "compare every number as a level of its own. Write the numbers with a point",
+                f"{row['commas']:,} of {row['text'] + row['numbers']:,} values",
+            )
+            continue
         if row["text"] and row["numbers"] > row["text"]:
             yield Finding(
                 "text-among-numbers",

@@ -166,11 +166,11 @@ def _of_retention(c: Comparison) -> Iterator[str]:
         others = rows[(rows["cohort"] != EVERYBODY) & (rows["p_adjusted"] < CLEAR)]
         largest = others.assign(size=others["difference"].abs()).sort_values("size", ascending=False)
         for _, row in largest.drop_duplicates("cohort").head(3).iterrows():
-            yield _retention(c, row, str(row["cohort"]), name)
+            yield _retention(c, row, f"cohort {row['cohort']}", name)
 
 
 def _retention(c: Comparison, row: pd.Series, who: str, name: str) -> str:
-    """Retention of starter at day 90 under cancellation fell from 80.4% to 63.0%: 17.5 points lower (95% interval 7.2 to 27.8)."""
+    """Retention of cohort starter at day 90 under cancellation fell from 80.4% to 63.0%: 17.5 points lower (95% interval 7.2 to 27.8)."""
     down = row["difference"] < 0
     low, high = sorted((-100 if down else 100) * row[f"difference_{end}"] for end in ("lower", "upper"))
     return (

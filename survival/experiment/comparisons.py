@@ -187,7 +187,9 @@ def _notes(study: Study, name: str, reference: str, rows: pd.DataFrame, days: pd
     scale = "differences ± z SE" if how.interval == "plain" else f"limits from the two {how.interval} intervals (MOVER)"
     return [
         f"{MARK} p below {ALPHA:g}{family}. {scale[0].upper() + scale[1:]}; tests on the {how.interval} scale.",
-        f"Are all cohorts equal? p at {'; '.join(tests)}." if len(study.curves(name).groups) > 2 and tests else "",
+        f"Are all cohorts equal? p, not adjusted for the number of tenures: {'; '.join(tests)}."
+        if len(study.curves(name).groups) > 2 and tests
+        else "",
         f"Not compared with {reference}, since not observed from the same tenure or not long enough: {', '.join(left_out)}."
         " With `retention.landmark` cohorts are compared among those still here at a tenure that all reach."
         if left_out
