@@ -85,7 +85,10 @@ class Browser:
         self.call("Page.navigate", url=page.resolve().as_uri())
         while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
             self.events.append(self._next())
-        self.value("Promise.all([...document.images].map(i => i.decode().catch(() => 0)))")
+        # An image below the screen that loads when it is scrolled to would be waited for without end.
+        self.value(
+            "Promise.all([...document.images].map(i => { i.loading = 'eager'; return i.decode().catch(() => 0) }))"
+        )
 
     def value(self, expression: str) -> Any:
         """What a JavaScript expression gives, as plain values."""
