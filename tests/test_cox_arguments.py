@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from cox_people import people
 
 from survival.errors import ArgumentError, CollinearityError, EstimationError
 from survival.estimate.cox import cox
@@ -15,17 +16,6 @@ from survival.estimate.discrete_cox import discrete_cox
 from survival.estimate.hypotheses import compare_fits
 from survival.estimate.risk_groups import risk_groups
 from survival.flows.frames import episode_arrays, flows_of
-
-
-def people(n: int = 300) -> pd.DataFrame:
-    rng = np.random.default_rng(5)
-    x, flag = rng.normal(size=n), rng.integers(0, 2, n)
-    wait = np.ceil(rng.exponential(20 * np.exp(-0.5 * x - 0.3 * flag)))
-    stop = np.minimum(wait, rng.integers(5, 40, n))
-    frame = pd.DataFrame(
-        {"customer": np.arange(n), "start": 0.0, "stop": stop, "event": wait <= stop, "x": x, "flag": flag}
-    )
-    return frame.assign(plan=rng.choice(["basic", "pro", "trial"], n))
 
 
 @pytest.fixture(scope="module")

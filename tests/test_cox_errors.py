@@ -21,6 +21,7 @@ from survival.errors import (
 from survival.estimate.cox import cox, cox_univariable
 from survival.estimate.design import design, formula_variables, term_formulas, term_variables
 from survival.experiment.formulas import without as without_names
+from survival.flows.columns import counted
 from survival.flows.frames import episode_arrays, flows_of
 
 
@@ -220,6 +221,18 @@ def test_formula_names_nearest_pattern_column_of_flows() -> None:
 def test_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         cox(people(), "x", **options)
+
+
+def test_a_missing_stratum_is_called_a_stratum() -> None:
+    with pytest.raises(StructureError, match="strata column 'plan' has missing values.*: 1 row. .*row 5"):
+        cox(people().assign(plan=lambda f: f["plan"].where(f.index != 5)), "x", strata="plan")
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(1, "1 event"), (0, "0 events"), (1234567, "1,234,567 events"), (0.25, "0.25 events")]
+)
+def test_counts_in_words(count: float, words: str) -> None:
+    assert counted(count, "event") == words
 
 
 def test_missing_covariates_are_counted() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from cox_people import people
 
 from survival.estimate.adjusted import adjusted_curves
 from survival.estimate.cox import cox, cox_univariable
@@ -18,17 +19,6 @@ from survival.flows.frames import episode_arrays, flows_of
 TERMS = ["x", "flag", "plan", "`monthly fee`", "bs(q, df=4)", "{q ** 2}", "C(plan, Treatment('pro'))"]
 READ = ["x", "flag", "plan", "monthly fee", "q", "q", "plan"]
 ROLES = ["customer", "start", "stop", "event"]
-
-
-def people(n: int = 300) -> pd.DataFrame:
-    rng = np.random.default_rng(5)
-    x, flag = rng.normal(size=n), rng.integers(0, 2, n)
-    wait = np.ceil(rng.exponential(20 * np.exp(-0.5 * x - 0.3 * flag)))
-    stop = np.minimum(wait, rng.integers(5, 40, n))
-    frame = pd.DataFrame(
-        {"customer": np.arange(n), "start": 0.0, "stop": stop, "event": wait <= stop, "x": x, "flag": flag}
-    )
-    return frame.assign(plan=rng.choice(["basic", "pro", "trial"], n))
 
 
 def base() -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from survival.errors import ArgumentError, DataError, StructureError
+from survival.flows import frames
 from survival.flows.door import flows
 from survival.flows.frames import EpisodeArrays, episode_arrays, flows_of, timefix
 
@@ -206,6 +207,21 @@ def test_columns_and_frames_that_are_not_there() -> None:
         read(stop=3)
     with pytest.raises(StructureError, match="no rows"):
         read(ROWS.iloc[:0])
+
+
+def test_times_are_mended_in_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the rule, one value at a time."""
+    rng = np.random.default_rng(3)
+    times = rng.integers(1, 40, 200) / 10 + rng.integers(0, 3, 200) * 1e-13
+    ordered = np.unique(times)
+    first = {ordered[0]: ordered[0]}
+    for before, now in pairwise(ordered):
+        first[now] = first[before] if now - before <= 1e-8 else now
+    expected = [first[time] for time in times]
+    assert len(set(expected)) < len(ordered)
+    for block in (7, 64, 1000):
+        monkeypatch.setattr(frames, "_BLOCK", block)
+        assert timefix(times)[0].tolist() == expected
 
 
 def test_times_within_rounding_are_ties() -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from survival.errors import StructureError
+from survival.estimate import parallel, partial_likelihood
 from survival.estimate.cox import cox
 from survival.estimate.parallel import over_rows, ranges, threads, together
 
@@ -100,3 +102,34 @@ def test_the_caller_does_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
         if by.count(threading.get_ident()) >= 8:
             return
     raise AssertionError(f"{by.count(threading.get_ident())} of 24 tasks were the caller's")
+
+
+@pytest.mark.parametrize("given", ["1", "2"])
+def test_what_is_wrong_with_episodes_is_said_first(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """Also where they are read beside the covariates, and without the other error behind it."""
+    monkeypatch.setenv("SURVIVAL_THREADS", given)
+    monkeypatch.setattr(parallel, "WORTH", 2)
+    frame = pd.DataFrame(
+        {"start": [0.0, 9.0, 0.0], "stop": [2.0, 3.0, 4.0], "event": [1, 1, 0], "x": [1.0, np.nan, 2.0]}
+    )
+    with pytest.raises(StructureError, match="'start' must be before 'stop'") as told:
+        cox(frame, "x", start="start")
+    assert told.value.__context__ is None
+    with pytest.raises(StructureError, match="missing values: 'x' in 1 row"):
+        cox(frame.assign(start=0.0), "x", start="start")
+
+
+def test_sums_of_many_slots_are_the_same_in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No ties but one, late entry, strata: risk sets are summed column by column."""
+    rng = np.random.default_rng(11)
+    n = 400
+    start = rng.random(n) * 5
+    frame = pd.DataFrame({"start": start, "stop": start + rng.exponential(4, n), "event": rng.random(n) < 0.6})
+    frame.loc[1, "stop"] = frame.loc[0, "stop"] = 12.0
+    frame["x"], frame["y"], frame["group"] = rng.normal(size=n), rng.integers(0, 2, n), rng.integers(0, 3, n)
+    one = cox(frame, "x + y", start="start", strata="group")
+    monkeypatch.setattr(partial_likelihood, "WORTH", 1)
+    monkeypatch.setenv("SURVIVAL_THREADS", "3")
+    other = cox(frame, "x + y", start="start", strata="group")
+    assert other.coefficients.tolist() == one.coefficients.tolist()
+    assert other.variance.tolist() == one.variance.tolist()

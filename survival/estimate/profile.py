@@ -22,15 +22,6 @@ _STEPS = 60
 _FAR = 2.0**20  # in standard errors: a side on which the profile has not dropped by here has no end
 
 
-@dataclass(frozen=True, eq=False)
-class Profile:
-    """lower, upper (p,) end points in the coefficients' inner units; p_value (p,) of the test that each is 0."""
-
-    lower: Floats
-    upper: Floats
-    p_value: Floats
-
-
 class Profiler:
     """The profile of `objective` minus Σ ridge/2 beta² around its maximum."""
 
