@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.transforms import ScaledTranslation
 
 from survival.plot import style
-from survival.plot.numbers import count
+from survival.plot.numbers import counted
 from survival.plot.style import Drawing
 
 PER_DAYS = 30.0
@@ -55,7 +56,8 @@ def piecewise_hazard(
     figure.text(
         0.1 / width, (bottom + height - top) / 2 / height, f"{subject} per {per_days:g} days", rotation=90, va="center"
     )
-    _words(figure, title, smooth is not None, len(everyone))
+    beyond = bool((hazard["ci_upper"] * per_days > limit).any())
+    _words(figure, title, smooth is not None, len(everyone), beyond)
     return figure
 
 
@@ -85,6 +87,9 @@ def _bars(axes: Axes, rows: pd.DataFrame, smooth: pd.DataFrame | None, per_days:
     middle = (start + stop) / 2
     axes.vlines(middle, low * per_days, np.minimum(high * per_days, limit), color=colour, linewidth=1.3, gid="limits")
     beyond = high * per_days > limit
+    below = ScaledTranslation(
+        0, -2 / 72, axes.figure.dpi_scale_trans
+    )  # its tip at the edge, under the number of churns
     axes.plot(
         middle[beyond],
         np.full(beyond.sum(), limit),
@@ -93,21 +98,20 @@ def _bars(axes: Axes, rows: pd.DataFrame, smooth: pd.DataFrame | None, per_days:
         color=colour,
         markersize=4,
         clip_on=False,
+        transform=axes.transData + below,
     )
     if smooth is not None:
         axes.plot(smooth["tenure"], smooth["hazard"] * per_days, color=style.NOMINAL[1], linewidth=1.4)
     axes.set_ylim(0, limit)
     axes.grid(axis="y")
     axes.yaxis.set_major_formatter(lambda y, _: f"{y:.2g}")
-    total = count(float(rows["events"].sum()))
-    axes.text(
-        1, 1.02, f"{total} churns", transform=axes.transAxes, ha="right", va="bottom", fontsize=8, color=style.SOFT
-    )
+    total = counted(float(rows["events"].sum()), "churn")
+    axes.text(1, 1.02, total, transform=axes.transAxes, ha="right", va="bottom", fontsize=8, color=style.SOFT)
 
 
-def _words(figure: Drawing, title: str, smooth: bool, groups: int) -> None:
+def _words(figure: Drawing, title: str, smooth: bool, groups: int, beyond: bool) -> None:
     width, height = figure.get_size_inches()
-    text = "Bars: churns by time at risk, with exact Poisson limits."
+    text = "Bars: churns by time at risk, with exact Poisson limits" + ("; arrow: beyond the axis." if beyond else ".")
     text += " Line: smoothed hazard." if smooth else ""
     if groups > MOST:
         text += f" Not shown: the last {groups - MOST} of {groups}."
